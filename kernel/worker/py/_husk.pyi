@@ -1,0 +1,76 @@
+"""The built-in module `_husk`: what the C core gives to the Python side of a worker (specs/link.md)."""
+
+from collections.abc import Callable
+from typing import Any
+
+FD: int  # the link's descriptor
+INTERRUPT_SIGNAL: int  # the reserved signal, hidden from sigaction and the signal masks
+
+# every frame type of link.def by name, e.g. EXECUTE, REPLY
+EXECUTE: int
+REQUEST: int
+# ... and the constants LINK_EXEC_*, LINK_DISPLAY_*, LINK_MIME_*, LINK_STATUS_* without "LINK_"
+EXEC_SILENT: int
+DISPLAY_RESULT: int
+MIME_TEXT: int
+MIME_JSON: int
+STATUS_OK: int
+
+class Closed(Exception):
+    """The other end of a link is gone."""
+
+def recv(fd: int = FD, timeout: float | None = None, also: int = -1) -> tuple[int, list[Any], list[int]] | None:
+    """Next frame of the link `fd` as (type, fields, descriptors); waits with the GIL released.
+
+    str fields arrive as str, bin and json fields as bytes. None: the timeout (seconds) passed, or descriptor `also` became
+    readable first. Signals are handled while waiting (PEP 475); an exception of a handler propagates. Raises Closed.
+    """
+
+def pending(fd: int = FD) -> bool:
+    """Whether a whole or partial frame waits in the link or its read buffer."""
+
+def send(type: int, fields: tuple[Any, ...] | list[Any], fd: int = FD) -> None:
+    """Sends one frame; waits with the GIL released while the socket is full; thread-safe (frames never interleave).
+
+    None, bool, int (64 bit), float, str (surrogates replaced), bytes-like (bin), list/tuple, dict. The ring position is added by C.
+    """
+
+def set_turn(turn: int) -> None:
+    """The turn that text without a context of its own belongs to from now on (all threads)."""
+
+def get_turn() -> int: ...
+def drain() -> None:
+    """fflush(NULL), then copies what the pipes on fd 1 and 2 hold into the ring: the barrier at the end of a turn."""
+
+def guard(turn: int, func: Callable[..., Any], *args: Any) -> Any:
+    """Calls func(*args) as tenant code of `turn`: interrupts are armed while it runs and surely disarmed when it has returned.
+
+    Main thread only. An interrupt outside of guard() never raises.
+    """
+
+def arm(turn: int) -> None:
+    """As entering guard(), for cells that live across calls (top-level await). disarm() ends it."""
+
+def disarm() -> None: ...
+def confine() -> None:
+    """The one place between "Python is up" and "first tenant byte" where the worker confines itself; for forked workers too."""
+
+class Stream:
+    """C text stream into the ring. Subclassable (io.TextIOBase is its base); instances of a Python subclass have a __dict__.
+
+    Stream(number): 0 stdout, 1 stderr. write() accepts str only, returns its length; text belongs to the turn given by the
+    module-level context hook (see set_context_hook) or to set_turn(). In a forked child it writes to fd 1 or 2 instead.
+    """
+
+    def __init__(self, number: int) -> None: ...
+    def write(self, text: str, /) -> int: ...
+    def flush(self) -> None: ...
+
+def set_context_var(var: Any) -> None:
+    """A contextvars.ContextVar holding a turn (int): when set in the writing context it wins over set_turn()."""
+
+def in_child() -> bool:
+    """True in a process forked by tenant code from this worker."""
+
+def embedded_source(name: str) -> bytes | None:
+    """Source text of a husk_worker module as carried in the binary."""
