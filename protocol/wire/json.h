@@ -55,6 +55,9 @@ bool json_next(struct json_iter *it, struct slice *ret_name, struct slice *ret_v
 /* Decodes a string token (with its quotes) and appends UTF-8; lone surrogates become U+FFFD. -EINVAL if it is none. */
 int json_decode_string(struct slice token, struct buffer *out) must_check;
 
+/* True when token is a string token that decodes to text (which has no NUL). */
+bool json_string_equals(struct slice token, const char *text);
+
 /* Conveniences over json_member(): value when the member is there and of that type, else fallback. */
 bool json_get_bool(struct slice text, const char *name, bool fallback);
 int64_t json_get_int(struct slice text, const char *name, int64_t fallback); /* fallback also when not integral or out of range */

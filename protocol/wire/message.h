@@ -29,8 +29,8 @@ int message_parse(const struct slice *parts, size_t n_parts, const struct sign_k
     struct message *ret, struct error *err) must_check;
 
 /* The frames of an outgoing message after its identities or topic: delimiter, signature, header, parent, metadata,
- * content. header and signature are built into scratch (which must outlive ret_parts); empty parent or metadata
- * become "{}". */
+ * content. The signature is appended to scratch, which must outlive ret_parts and stay as it is; the four texts may lie
+ * in scratch as well (header_build() appends to the same buffer). Empty texts become "{}". */
 #define MESSAGE_PARTS 6
 int message_build(struct buffer *scratch, const struct sign_key *key, struct slice header, struct slice parent,
     struct slice metadata, struct slice content, struct slice ret_parts[MESSAGE_PARTS]) must_check;
