@@ -1,3 +1,4 @@
+# SPDX-License-Identifier: Apache-2.0
 """The built-in module `_husk`: what the C core gives to the Python side of a worker (specs/link.md)."""
 
 from collections.abc import Callable
@@ -74,3 +75,5 @@ def in_child() -> bool:
 
 def embedded_source(name: str) -> bytes | None:
     """Source text of a husk_worker module as carried in the binary."""
+
+def __getattr__(name: str) -> int: ...  # the other constants
