@@ -64,8 +64,11 @@ struct ring_writer {
 
 void ring_writer_init(struct ring_writer *w, struct ring_shared *shared); /* continues from the shared indices */
 
-/* Copies as much of text as fits now; returns the bytes taken (0: full). *ret_ring is set to true when the doorbell
- * is due. */
+/*
+ * Copies as much of text as fits now; returns the bytes taken (0: full). *ret_ring is always written: true when this call
+ * made the doorbell due, because head reached wake_at or because not everything fitted. Before a writer sleeps it reads
+ * reader_seq, sets writer_waits, tries once more, and only then waits for reader_seq to differ from what it read.
+ */
 size_t ring_write(struct ring_writer *w, uint32_t turn, uint32_t stream, const char *text, size_t len, bool *ret_ring);
 
 /* Reader. */
@@ -88,6 +91,7 @@ uint64_t ring_readable(struct ring_reader *r, uint64_t limit);
 bool ring_peek(struct ring_reader *r, uint64_t limit, struct slice *ret_text, uint32_t *ret_turn, uint32_t *ret_stream);
 void ring_consume(struct ring_reader *r, size_t len); /* publishes tail, bumps reader_seq */
 bool ring_writer_waits(const struct ring_reader *r);  /* a futex wake on reader_seq is due */
-void ring_set_wake(struct ring_reader *r, uint64_t bytes_from_tail); /* UINT64_MAX: never */
+/* UINT64_MAX: never. Call ring_readable() after it and before waiting: a head that is there already does not ring. */
+void ring_set_wake(struct ring_reader *r, uint64_t bytes_from_tail);
 
 #endif
