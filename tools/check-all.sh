@@ -1,0 +1,73 @@
+# SPDX-License-Identifier: Apache-2.0
+# check-all: what tools/check --all runs beyond the rest. Sourced by tools/check.
+# shellcheck shell=bash
+
+all_build=$source_dir/build/all
+
+clang_build() {
+	step "clang: -Werror, ASan, UBSan"
+	if ! configure_and_make "$all_build/clang" CC=clang --enable-werror --enable-sanitizers; then
+		count 0 1 "clang build: $log_dir/build.log"
+		return 0
+	fi
+	one "make check of the clang build" clang-check make -C "$all_build/clang" -j"$(nproc)" check
+}
+
+# The plain build: what is installed, what is measured.
+plain_build() {
+	step "Plain build: hardened, -Werror"
+	if ! configure_and_make "$all_build/plain" --enable-werror; then
+		count 0 1 "plain build: $log_dir/build.log"
+		return 1
+	fi
+	one "make check of the plain build" plain-check make -C "$all_build/plain" -j"$(nproc)" check
+	one "make distcheck" distcheck make -C "$all_build/plain" distcheck
+}
+
+# Each fuzzer for a minute: finds what a change broke, not what nobody has found before.
+fuzz_smoke() {
+	local fuzzer name
+
+	step "Fuzzers, ${FUZZ_SECONDS:-60} s each"
+	if ! configure_and_make "$all_build/fuzz" CC=clang --enable-fuzzing --enable-sanitizers; then
+		count 0 1 "fuzzing build: $log_dir/build.log"
+		return 0
+	fi
+	logged "build the fuzzers" fuzz-build make -C "$all_build/fuzz" -j"$(nproc)" check TESTS= || count 0 1 "fuzzers: $log_dir"
+	for fuzzer in "$all_build"/fuzz/tests/fuzz/fuzz-*; do
+		[ -x "$fuzzer" ] && [ -f "$fuzzer" ] || continue
+		name=$(basename "$fuzzer")
+		mkdir -p "$all_build/corpus/$name"
+		one "$name" "$name" "$fuzzer" -max_total_time="${FUZZ_SECONDS:-60}" -print_final_stats=1 \
+			-artifact_prefix="$all_build/corpus/$name-" "$all_build/corpus/$name" \
+			"$source_dir/tests/fuzz/corpus/${name#fuzz-}"
+	done
+}
+
+bench_smoke() {
+	local venv
+
+	step "Bench, smoke run (no number is judged)"
+	venv=$("$source_dir/tools/venv" bench) || return 1
+	one "build the bench client" bench-build make -C "$all_build/plain" tests/bench/bench-client
+	one "bench" bench "$venv/bin/python" "$source_dir/tests/bench/run.py" --build "$all_build/plain" --smoke
+}
+
+# Real programs and libraries: notebooks through nbclient and its kin, JupyterLab in Chromium.
+real_programs() {
+	local venv folder
+
+	venv=$("$source_dir/tools/venv" notebooks) || return 1
+	step "Real programs"
+	python=$venv/bin/python build=$all_build/plain
+	for folder in tests/notebooks tests/browser; do
+		pytest_folder "$folder"
+	done
+}
+
+clang_build
+if plain_build; then
+	bench_smoke
+	real_programs
+fi
+fuzz_smoke
