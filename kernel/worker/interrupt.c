@@ -1,0 +1,229 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* interrupt: how a turn is interrupted, without a thread. */
+#include "kernel/worker/interrupt.h"
+
+#include <signal.h>
+#include <stdatomic.h>
+#include <sys/syscall.h>
+
+#include "kernel/worker/embedded.h"
+#include "kernel/worker/hooks.h"
+#include "kernel/worker/output.h"
+#include "protocol/base/clock.h"
+#include "protocol/link/ring.h"
+
+/* A terminal or a client's signal to the process group comes beside the front's own: two within this time are one. */
+#define SAME_INTERRUPT_USEC (40 * USEC_PER_MSEC)
+
+#define STAGE_STICKY 2
+
+static struct {
+	_Atomic uint32_t armed;    /* depth of guard() and arm() */
+	_Atomic bool external;     /* a SIGINT from outside came while armed */
+	uint32_t turn;             /* the turn that runs; of the innermost guard */
+	uint32_t raised_turn;      /* the last turn that an exception was raised in */
+	uint64_t raised_usec;      /* when */
+	bool sticky;               /* the trace function is set */
+} state;
+
+static unsigned long main_thread;
+
+/* ---- the trace of stage 2 ---- */
+
+static bool is_spared_module(PyObject *borrowed_name)
+{
+	_py_ref_ PyObject *bytes = PyUnicode_AsUTF8String(borrowed_name);
+	const char *name = bytes != NULL ? PyBytes_AsString(bytes) : NULL;
+
+	if (name == NULL)
+		PyErr_Clear();
+	return name != NULL && (strncmp(name, "asyncio.", 8) == 0);
+}
+
+static bool is_own_file(PyFrameObject *frame)
+{
+	_py_ref_ PyObject *code = (PyObject *)PyFrame_GetCode(frame);
+	_py_ref_ PyObject *file = PyObject_GetAttrString(code, "co_filename");
+	const char *name = file != NULL && PyUnicode_Check(file) ? PyUnicode_AsUTF8AndSize(file, NULL) : NULL;
+
+	PyErr_Clear();
+	return name != NULL && strncmp(name, EMBEDDED_PREFIX, sizeof(EMBEDDED_PREFIX) - 1) == 0;
+}
+
+static bool is_spared(PyFrameObject *frame)
+{
+	_py_ref_ PyObject *globals = NULL;
+	PyObject *borrowed_name;
+
+	if (is_own_file(frame))
+		return true;
+	globals = PyFrame_GetGlobals(frame);
+	borrowed_name = globals != NULL ? PyDict_GetItemString(globals, "__name__") : NULL;
+	return borrowed_name != NULL && PyUnicode_Check(borrowed_name) && is_spared_module(borrowed_name);
+}
+
+static int raise_everywhere(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
+{
+	(void)object;
+	(void)arg;
+	if ((what != PY_TRACE_CALL && what != PY_TRACE_LINE) || atomic_load(&state.armed) == 0 || is_spared(frame))
+		return 0;
+	PyErr_SetNone(PyExc_KeyboardInterrupt);
+	return -1;
+}
+
+/* Set again at each signal: the tenant may have cleared it (sys.settrace). */
+static void set_sticky(void)
+{
+	state.sticky = true;
+	PyEval_SetTrace(raise_everywhere, NULL);
+}
+
+static void clear_sticky(void)
+{
+	if (!state.sticky)
+		return;
+	state.sticky = false;
+	PyEval_SetTrace(NULL, NULL);
+}
+
+/* ---- the handler ---- */
+
+/* The stage that the front asks for in this turn; each shared word is read once. 0: none. */
+static uint32_t wanted_stage(void)
+{
+	struct ring_shared *shared = output_shared();
+	uint32_t turn = shared != NULL ? atomic_load(&shared->interrupt_turn) : 0;
+
+	return turn != 0 && turn == state.turn ? atomic_load(&shared->interrupt_stage) : 0;
+}
+
+/* -1 with KeyboardInterrupt. */
+static int raise_interrupt(uint32_t stage, uint64_t now)
+{
+	struct ring_shared *shared = output_shared();
+
+	state.raised_turn = state.turn;
+	state.raised_usec = now;
+	if (shared != NULL)
+		atomic_fetch_add(&shared->interrupt_seen, 1);
+	if (stage >= STAGE_STICKY)
+		set_sticky();
+	PyErr_SetNone(PyExc_KeyboardInterrupt);
+	return -1;
+}
+
+static PyObject *handle_signal(PyObject *module, PyObject *args)
+{
+	bool external = atomic_exchange(&state.external, false);
+	uint32_t stage;
+	uint64_t now;
+
+	(void)module;
+	(void)args;
+	if (atomic_load(&state.armed) == 0)
+		Py_RETURN_NONE;
+	stage = wanted_stage();
+	if (stage == 0 && !external)
+		Py_RETURN_NONE;
+	now = clock_monotonic_usec();
+	if (stage < STAGE_STICKY && state.raised_turn == state.turn && now - state.raised_usec < SAME_INTERRUPT_USEC)
+		Py_RETURN_NONE;
+	(void)raise_interrupt(stage, now);
+	return NULL;
+}
+
+/* A SIGINT from outside, in signal context, in any thread. */
+static void external_interrupt(void)
+{
+	pid_t pid = getpid();
+
+	if (atomic_load(&state.armed) == 0)
+		return;
+	atomic_store(&state.external, true);
+	(void)syscall(SYS_tgkill, pid, pid, hooks_reserved_signal());
+}
+
+/* ---- armed code ---- */
+
+static int check_main_thread(void)
+{
+	if (PyThread_get_thread_ident() == main_thread)
+		return 0;
+	PyErr_SetString(PyExc_RuntimeError, "interrupts can be armed in the main thread only");
+	return -1;
+}
+
+int interrupt_arm(uint32_t turn)
+{
+	uint32_t stage;
+
+	if (check_main_thread() < 0)
+		return -1;
+	state.turn = turn;
+	if (atomic_fetch_add(&state.armed, 1) == 0)
+		atomic_store(&state.external, false);
+	stage = wanted_stage();
+	/* The front's first signal may have come before we were armed; one that was raised already is not repeated. */
+	if (stage == 0 || state.raised_turn == turn)
+		return 0;
+	(void)raise_interrupt(stage, clock_monotonic_usec());
+	interrupt_disarm();
+	return -1;
+}
+
+void interrupt_disarm(void)
+{
+	if (atomic_load(&state.armed) == 0)
+		return;
+	if (atomic_fetch_sub(&state.armed, 1) == 1)
+		clear_sticky();
+}
+
+PyObject *interrupt_guard(uint32_t turn, PyObject *func, PyObject *args)
+{
+	uint32_t outer = state.turn;
+	PyObject *result;
+
+	result = NULL;
+	if (interrupt_arm(turn) == 0) {
+		result = PyObject_CallObject(func, args);
+		interrupt_disarm();
+	}
+	state.turn = outer;
+	return result;
+}
+
+void interrupt_adopt(void)
+{
+	atomic_store(&state.armed, 0);
+	atomic_store(&state.external, false);
+	clear_sticky();
+	state.turn = 0;
+	state.raised_turn = 0;
+}
+
+/* ---- installation ---- */
+
+static PyMethodDef handler_def = {
+	"interrupt",
+	handle_signal,
+	METH_VARARGS,
+	"Handler of the reserved signal: raises in the turn that the front has named.",
+};
+
+int interrupt_init(void)
+{
+	_py_ref_ PyObject *handler = PyCFunction_NewEx(&handler_def, NULL, NULL);
+	_py_ref_ PyObject *signal_module = PyImport_ImportModule("_signal");
+	_py_ref_ PyObject *old = NULL;
+
+	if (handler == NULL || signal_module == NULL)
+		return -1;
+	main_thread = PyThread_get_thread_ident();
+	hooks_enable(external_interrupt);
+	hooks_open_reserved(true);
+	old = PyObject_CallMethod(signal_module, "signal", "iO", hooks_reserved_signal(), handler);
+	hooks_open_reserved(false);
+	return old != NULL ? 0 : -1;
+}

@@ -1,0 +1,30 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * interrupt: how a turn is interrupted (specs/link.md 5), without a thread.
+ *
+ * The handler of the reserved signal is a C builtin. It raises KeyboardInterrupt when the turn that runs is the one that the
+ * front has named in shared memory, or when a SIGINT came from outside. At stage 2 it also sets a trace function that
+ * raises at every call and line, so code that swallows the exception is unwound too. The trace spares the frames of
+ * husk's own modules and of asyncio, whose clean-up must not be broken.
+ */
+#ifndef HUSK_WORKER_INTERRUPT_H
+#define HUSK_WORKER_INTERRUPT_H
+
+#include <stdint.h>
+
+#include "kernel/worker/pyapi.h"
+
+/* Installs the handlers; main thread, after output_attach(). -1 with an exception. */
+int interrupt_init(void) must_check;
+
+/* func(*args) with interrupts armed. A new reference, or NULL with an exception. */
+PyObject *interrupt_guard(uint32_t turn, PyObject *func, PyObject *args);
+
+/* 0, or -1 with an exception: not the main thread, or KeyboardInterrupt because the turn's interrupt came before. */
+int interrupt_arm(uint32_t turn) must_check;
+void interrupt_disarm(void);
+
+/* After a fork: nothing is armed. */
+void interrupt_adopt(void);
+
+#endif
