@@ -149,7 +149,7 @@ AC_DEFUN([HUSK_SANITIZERS], [
 		AC_MSG_CHECKING([whether $CC links with ASan and UBSan])
 		AC_LINK_IFELSE([AC_LANG_PROGRAM([], [])], [AC_MSG_RESULT([yes])], [
 			AC_MSG_RESULT([no])
-			AC_MSG_ERROR([the sanitizer runtime of $CC is missing; install it with: apt-get install libasan8 libubsan1 (gcc) or libclang-rt-dev (clang; libclang-rt-14-dev on Debian 12)])
+			AC_MSG_ERROR([the sanitizer runtime of $CC is missing; install it with: apt-get install libasan8 libubsan1 (gcc) or libclang-rt-dev (clang)])
 		])
 		CFLAGS=$husk_save_CFLAGS
 	])
@@ -174,7 +174,7 @@ AC_DEFUN([HUSK_FUZZING], [
 			int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size) { return data == 0 && size != 0; }
 		])], [AC_MSG_RESULT([yes])], [
 			AC_MSG_RESULT([no])
-			AC_MSG_ERROR([--enable-fuzzing needs clang with libFuzzer: configure with CC=clang; apt-get install clang libclang-rt-dev (libclang-rt-14-dev on Debian 12)])
+			AC_MSG_ERROR([--enable-fuzzing needs clang with libFuzzer: configure with CC=clang; apt-get install clang libclang-rt-dev])
 		])
 		CFLAGS=$husk_save_CFLAGS
 	])

@@ -20,8 +20,8 @@ MAX_COLUMNS = 140  # hard stop; the aim is 100 to 120
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 C_SUFFIXES = (".c", ".h", ".def")
 CODE_SUFFIXES = (*C_SUFFIXES, ".py", ".pyi", ".sh", ".am", ".inc", ".ac", ".m4", ".toml", ".1", ".mjs", ".js")
-# Text of others, data and generated files.
-NOT_JUDGED = ("LICENSE", "tests/fuzz/corpus/", "tests/vectors/", "build")
+# Text of others, data, and what autoreconf makes.
+NOT_JUDGED = ("LICENSE", "tests/fuzz/corpus/", "tests/vectors/", "build", "configure", "autom4te.cache/", "aclocal.m4")
 TOKEN = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*', re.DOTALL)
 
 Problem = tuple[int, str]
@@ -100,7 +100,7 @@ def main() -> int:
     judged = wrong = 0
     for file in tree_files(top):
         path = file.relative_to(top).as_posix()
-        if path.startswith(NOT_JUDGED) or not (file.suffix in CODE_SUFFIXES or is_script(file)):
+        if (path.startswith(NOT_JUDGED) and path != "configure.ac") or not (file.suffix in CODE_SUFFIXES or is_script(file)):
             continue
         judged += 1
         for number, problem in judge(path, file.read_bytes()):
