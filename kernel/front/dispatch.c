@@ -1,0 +1,479 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * dispatch: from a queued request to its terminal reply and idle.
+ *
+ * Invariant: request_begin() publishes busy, exactly one of the reply functions sends the reply, request_finish()
+ * publishes idle and frees. Whatever a worker does, each request passes all three.
+ */
+#include "kernel/front/front.h"
+
+#include <sodium.h>
+#include <stdio.h>
+
+#include "protocol/base/log.h"
+#include "protocol/wire/json.h"
+
+void lane_init(struct lane *lane, enum lane_kind kind)
+{
+	*lane = (struct lane){ .kind = kind, .watch = { .fd = -1 } };
+	peer_init(&lane->peer, -1);
+	queue_init(&lane->queue);
+}
+
+void request_begin(struct front *f, struct request *r)
+{
+	if (r->turn)
+		return;
+	r->turn = turns_new(&f->turns, r->message.header.raw);
+	r->started_usec = clock_monotonic_usec();
+	clock_iso8601(clock_realtime_usec(), r->started_iso);
+	r->output_before = output_total(f->output);
+	sender_status(f->sender, r->message.header.raw, "busy");
+}
+
+void request_finish(struct front *f, struct request *r)
+{
+	sender_status(f->sender, r->message.header.raw, "idle");
+	(void)request_free(r);
+}
+
+/* "foo_request" becomes "foo_reply"; a type that husk does not know gets its reply named the same way. */
+static void reply_type(const struct request *r, char text[128])
+{
+	const struct header *h = &r->message.header;
+	const struct msgtype_info *info = msgtype_info(h->type);
+	struct slice name = slice_from(h->msg_type.data + 1, h->msg_type.len - 2);
+	static const char suffix[] = "_request";
+	size_t n_suffix = sizeof(suffix) - 1;
+
+	if (info->reply != MSGTYPE_UNKNOWN) {
+		(void)snprintf(text, 128, "%s", msgtype_info(info->reply)->name);
+		return;
+	}
+	name.len = MIN(name.len, 100);
+	if (memchr(name.data, '\\', name.len))
+		name = SLICE_LIT("unknown");
+	if (name.len > n_suffix && memcmp(name.data + name.len - n_suffix, suffix, n_suffix) == 0)
+		name.len -= n_suffix;
+	(void)snprintf(text, 128, "%.*s_reply", (int)name.len, name.data);
+}
+
+void reply_content(struct front *f, struct request *r, struct buffer *content, struct slice metadata,
+    const struct slice *buffers, size_t n_buffers)
+{
+	char type[128];
+	struct outgoing out = {
+		.msg_type = type,
+		.parent = r->message.header.raw,
+		.metadata = metadata,
+		.content = content,
+		.buffers = buffers,
+		.n_buffers = n_buffers,
+	};
+
+	reply_type(r, type);
+	sender_reply(f->sender, r->port, r->message.frames.identities, r->message.frames.n_identities, &out);
+}
+
+void reply_error(struct front *f, struct request *r, const char *ename, const char *evalue)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(1 << 20);
+
+	buffer_append_str(&content, "{\"status\":\"error\",\"ename\":");
+	json_encode_string(&content, slice_str(ename));
+	buffer_append_str(&content, ",\"evalue\":");
+	json_encode_string(&content, slice_str(evalue));
+	buffer_append_str(&content, ",\"traceback\":[]");
+	if (r->message.header.type == MSGTYPE_execute_request)
+		buffer_printf(&content, ",\"execution_count\":%u,\"user_expressions\":{},\"payload\":[]",
+		    f->next_count - 1);
+	buffer_append_char(&content, '}');
+	reply_content(f, r, &content, SLICE_NULL, NULL, 0);
+}
+
+static void reply_and_finish(struct front *f, struct request *r, struct buffer *content)
+{
+	reply_content(f, r, content, SLICE_NULL, NULL, 0);
+	request_finish(f, r);
+}
+
+static void refuse_request(struct front *f, struct request *r, const char *ename, const char *evalue)
+{
+	request_begin(f, r);
+	reply_error(f, r, ename, evalue);
+	request_finish(f, r);
+}
+
+/* What the front answers alone. Each takes the request. */
+
+static void answer_kernel_info(struct front *f, struct request *r)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(1 << 20);
+
+	info_content(f, &content);
+	reply_and_finish(f, r, &content);
+}
+
+static void answer_connect(struct front *f, struct request *r)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(4096);
+
+	buffer_append_str(&content, "{\"status\":\"ok\"");
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
+		buffer_printf(&content, ",\"%s\":%d", connection_port_names[i], f->connection.ports[i]);
+	buffer_append_char(&content, '}');
+	reply_and_finish(f, r, &content);
+}
+
+static void answer_usage(struct front *f, struct request *r)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(1 << 16);
+
+	usage_content(f, &content);
+	reply_and_finish(f, r, &content);
+}
+
+static void answer_interrupt(struct front *f, struct request *r)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(256);
+
+	life_interrupt(f, true);
+	buffer_append_str(&content, "{\"status\":\"ok\"}");
+	reply_and_finish(f, r, &content);
+}
+
+static void answer_shutdown(struct front *f, struct request *r)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(256);
+	_cleanup_(buffer_deinitp) struct buffer copy = BUFFER_INIT(256);
+	struct outgoing out = { .msg_type = "shutdown_reply", .parent = r->message.header.raw, .content = &copy };
+	bool restart = json_get_bool(r->message.frames.json[FRAMES_CONTENT], "restart", false);
+
+	buffer_printf(&content, "{\"status\":\"ok\",\"restart\":%s}", restart ? "true" : "false");
+	buffer_append_slice(&copy, buffer_slice(&content));
+	reply_content(f, r, &content, SLICE_NULL, NULL, 0);
+	output_barrier(f->output, UINT64_MAX);
+	sender_publish(f->sender, NULL, &out);
+	request_finish(f, r);
+	life_shutdown(f, 0, restart);
+}
+
+static void answer_history(struct front *f, struct request *r)
+{
+	r->count = (uint32_t)++f->history_serial;
+	if (!history_ask(f->history, f->history_serial, r->message.frames.json[FRAMES_CONTENT])) {
+		reply_error(f, r, "HistoryBusy", "the history file is too slow: too many requests wait for it");
+		request_finish(f, r);
+		return;
+	}
+	r->next = f->asking;
+	f->asking = r;
+}
+
+static bool worker_asked(struct front *f, uint64_t id, const struct buffer *rows)
+{
+	struct peer *p = &f->main.peer;
+	size_t begin;
+
+	if (!(id >> 32))
+		return false;
+	if (f->worker_state != WORKER_READY)
+		return true;
+	begin = peer_begin(p);
+	msgpack_write_array(&p->out, 2);
+	msgpack_write_u64(&p->out, id & UINT32_MAX);
+	msgpack_write_bin(&p->out, buffer_slice(rows));
+	if (peer_end(p, begin, LINK_TOLD) < 0)
+		log_warning("a history answer did not reach the worker");
+	return true;
+}
+
+void answer_histories(struct front *f)
+{
+	struct buffer rows = BUFFER_INIT(HISTORY_MAX_REPLY);
+	uint64_t id;
+
+	while (history_take(f->history, &id, &rows)) {
+		struct request **at = &f->asking, *r;
+		_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(HISTORY_MAX_REPLY + 64);
+
+		if (worker_asked(f, id, &rows))
+			continue;
+		while (*at && (*at)->count != (uint32_t)id)
+			at = &(*at)->next;
+		r = *at;
+		if (!r)
+			continue;
+		*at = r->next;
+		buffer_append_str(&content, "{\"status\":\"ok\",\"history\":");
+		buffer_append_slice(&content, buffer_slice(&rows));
+		buffer_append_char(&content, '}');
+		reply_and_finish(f, r, &content);
+	}
+	buffer_deinit(&rows);
+}
+
+static void new_subshell_id(char id[40])
+{
+	unsigned char b[16];
+
+	randombytes_buf(b, sizeof(b));
+	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+	(void)snprintf(id, 40, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
+	    b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
+}
+
+static struct lane *subshell_by_id(struct front *f, struct slice id)
+{
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].in_use && slice_equal_str(id, f->subshells[i].id))
+			return &f->subshells[i];
+	return NULL;
+}
+
+static void answer_create_subshell(struct front *f, struct request *r)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(256);
+	struct lane *lane = NULL;
+
+	for (size_t i = 0; !lane && i < FRONT_MAX_SUBSHELLS; i++)
+		if (!f->subshells[i].in_use)
+			lane = &f->subshells[i];
+	if (!lane) {
+		reply_error(f, r, "SubshellLimit", "a kernel has at most 32 subshells");
+		request_finish(f, r);
+		return;
+	}
+	lane_init(lane, LANE_SUBSHELL);
+	lane->in_use = true;
+	new_subshell_id(lane->id);
+	buffer_printf(&content, "{\"status\":\"ok\",\"subshell_id\":\"%s\"}", lane->id);
+	reply_and_finish(f, r, &content);
+}
+
+static void close_subshell(struct front *f, struct lane *lane)
+{
+	const struct failure why = { "SubshellDeleted", "the subshell was deleted", SLICE_NULL, "aborted", "kept" };
+	struct request *r;
+
+	if (lane->current) {
+		r = STEAL(lane->current);
+		if (r->message.header.type == MSGTYPE_execute_request) {
+			execute_failed(f, r, &why);
+		} else {
+			reply_error(f, r, why.ename, why.evalue);
+			request_finish(f, r);
+		}
+	}
+	while ((r = queue_pop(&lane->queue)))
+		refuse_request(f, r, why.ename, why.evalue);
+	life_detach(f, lane);
+	lane->in_use = false;
+}
+
+/* The id inside the content, without quotes; SLICE_NULL when there is none. Ids are plain ASCII, so no decoding. */
+static struct slice wanted_subshell(const struct request *r)
+{
+	struct slice token;
+
+	if (json_member(r->message.frames.json[FRAMES_CONTENT], "subshell_id", &token) != JSON_STRING)
+		return SLICE_NULL;
+	return slice_from(token.data + 1, token.len - 2);
+}
+
+static void answer_delete_subshell(struct front *f, struct request *r)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(256);
+	struct lane *lane = subshell_by_id(f, wanted_subshell(r));
+
+	if (!lane) {
+		reply_error(f, r, "UnknownSubshellError", "there is no subshell of that id");
+		request_finish(f, r);
+		return;
+	}
+	close_subshell(f, lane);
+	buffer_append_str(&content, "{\"status\":\"ok\"}");
+	reply_and_finish(f, r, &content);
+}
+
+static void answer_list_subshell(struct front *f, struct request *r)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(1 << 16);
+	const char *comma = "";
+
+	buffer_append_str(&content, "{\"status\":\"ok\",\"subshell_id\":[");
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++) {
+		if (!f->subshells[i].in_use)
+			continue;
+		buffer_printf(&content, "%s\"%s\"", comma, f->subshells[i].id);
+		comma = ",";
+	}
+	buffer_append_str(&content, "]}");
+	reply_and_finish(f, r, &content);
+}
+
+static void (*const answers[MSGTYPE_COUNT])(struct front *f, struct request *r) = {
+	[MSGTYPE_kernel_info_request] = answer_kernel_info,
+	[MSGTYPE_connect_request] = answer_connect,
+	[MSGTYPE_usage_request] = answer_usage,
+	[MSGTYPE_interrupt_request] = answer_interrupt,
+	[MSGTYPE_shutdown_request] = answer_shutdown,
+	[MSGTYPE_history_request] = answer_history,
+	[MSGTYPE_create_subshell_request] = answer_create_subshell,
+	[MSGTYPE_delete_subshell_request] = answer_delete_subshell,
+	[MSGTYPE_list_subshell_request] = answer_list_subshell,
+};
+
+/* To the worker: everything but execute_request. */
+static void send_request(struct front *f, struct lane *lane, struct request *r)
+{
+	const struct frames *m = &r->message.frames;
+	struct buffer *out = &lane->peer.out;
+	size_t begin = peer_begin(&lane->peer);
+
+	msgpack_write_array(out, 6);
+	msgpack_write_u64(out, r->turn);
+	msgpack_write_bin(out, r->message.header.raw);
+	msgpack_write_array(out, (uint32_t)m->n_identities);
+	for (size_t i = 0; i < m->n_identities; i++)
+		msgpack_write_bin(out, m->identities[i]);
+	msgpack_write_bin(out, m->json[FRAMES_METADATA]);
+	msgpack_write_bin(out, m->json[FRAMES_CONTENT]);
+	msgpack_write_array(out, (uint32_t)m->n_buffers);
+	for (size_t i = 0; i < m->n_buffers; i++)
+		msgpack_write_bin(out, m->buffers[i]);
+	if (peer_end(&lane->peer, begin, LINK_REQUEST) == 0)
+		return;
+	lane->current = NULL;
+	reply_error(f, r, "MessageTooLarge", "the request is larger than the worker's link allows");
+	request_finish(f, r);
+}
+
+static void begin_in_worker(struct front *f, struct lane *lane, struct request *r)
+{
+	lane->current = r;
+	if (r->message.header.type == MSGTYPE_execute_request) {
+		execute_begin(f, lane, r);
+		return;
+	}
+	request_begin(f, r);
+	output_begin(f->output, r->turn, r->started_usec);
+	send_request(f, lane, r);
+}
+
+/* Whether the head of the queue can begin now. */
+static bool is_ready(struct front *f, const struct lane *lane, const struct request *r)
+{
+	enum msgtype type = r->message.header.type;
+
+	if (f->ending || r->aborted)
+		return true;
+	if (type == MSGTYPE_kernel_info_request)
+		return f->interpreter.known;
+	if (!(msgtype_info(type)->flags & MSGTYPE_WORKER))
+		return true;
+	return f->worker_state == WORKER_READY && (lane->kind == LANE_MAIN || lane->peer.fd >= 0);
+}
+
+static void begin(struct front *f, struct lane *lane, struct request *r)
+{
+	enum msgtype type = r->message.header.type;
+
+	if (r->aborted) {
+		execute_aborted(f, r);
+	} else if (answers[type]) {
+		request_begin(f, r);
+		answers[type](f, r);
+	} else if (msgtype_info(type)->flags & MSGTYPE_WORKER) {
+		begin_in_worker(f, lane, r);
+	} else {
+		refuse_request(f, r, "UnknownMessageType", "this kernel does not know that message type");
+	}
+}
+
+void lane_advance(struct front *f, struct lane *lane)
+{
+	while (!lane->current && lane->queue.head && !f->finished) {
+		struct request *r = lane->queue.head;
+
+		if (lane->kind != LANE_MAIN && lane->peer.fd < 0 && f->worker_state == WORKER_READY &&
+		    life_attach(f, lane, lane->kind == LANE_DEBUG ? "debug" : "subshell") < 0) {
+			refuse_request(f, queue_pop(&lane->queue), "ResourceError", "cannot open a link for the thread");
+			continue;
+		}
+		if (!is_ready(f, lane, r))
+			return;
+		begin(f, lane, queue_pop(&lane->queue));
+	}
+}
+
+void front_advance(struct front *f)
+{
+	lane_advance(f, &f->main);
+	lane_advance(f, &f->debug);
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].in_use)
+			lane_advance(f, &f->subshells[i]);
+}
+
+void lane_abort_queue(struct front *f, struct lane *lane)
+{
+	intake_drain_shell(f);
+	for (struct request *r = lane->queue.head; r; r = r->next)
+		r->aborted |= (msgtype_info(r->message.header.type)->flags & MSGTYPE_ABORTS) != 0;
+}
+
+struct lane *lane_by_turn(struct front *f, uint32_t turn)
+{
+	if (f->main.current && f->main.current->turn == turn)
+		return &f->main;
+	if (f->debug.current && f->debug.current->turn == turn)
+		return &f->debug;
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].in_use && f->subshells[i].current && f->subshells[i].current->turn == turn)
+			return &f->subshells[i];
+	return NULL;
+}
+
+static void route_control(struct front *f, struct request *r)
+{
+	enum msgtype type = r->message.header.type;
+
+	if (type == MSGTYPE_debug_request) {
+		if (queue_is_full(&f->debug.queue))
+			refuse_request(f, r, "QueueFull", "too many debug requests wait");
+		else
+			queue_push(&f->debug.queue, r);
+	} else if (answers[type] && !(type == MSGTYPE_kernel_info_request && !f->interpreter.known)) {
+		request_begin(f, r);
+		answers[type](f, r);
+	} else if (queue_is_full(&f->main.queue)) {
+		refuse_request(f, r, "QueueFull", "too many requests wait");
+	} else {
+		queue_push(&f->main.queue, r);
+	}
+}
+
+void dispatch_route(struct front *f, struct request *r)
+{
+	const struct header *h = &r->message.header;
+	struct lane *lane = &f->main;
+
+	if (r->port == CONNECTION_CONTROL) {
+		route_control(f, r);
+		return;
+	}
+	if (h->subshell_id.len) {
+		lane = subshell_by_id(f, slice_from(h->subshell_id.data + 1, h->subshell_id.len - 2));
+		if (!lane) {
+			refuse_request(f, r, "UnknownSubshellError", "there is no subshell of that id");
+			return;
+		}
+		if (queue_is_full(&lane->queue)) {
+			refuse_request(f, r, "QueueFull", "too many requests wait in this subshell");
+			return;
+		}
+	}
+	queue_push(&lane->queue, r);
+}

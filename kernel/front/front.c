@@ -1,0 +1,442 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * front: the loop.
+ *
+ * Order of a start. The worker is started first, before the connection file is read: Python comes up while the sockets
+ * are made, and no worker ever inherits the key. Then key, sockets, the file written back, and the loop.
+ *
+ * One round: serve the sockets (bounded), let lanes begin what can begin, then sleep until a descriptor or the nearest
+ * deadline. ZeroMQ's descriptors only say "look", so the sockets are asked each round, before sleeping.
+ */
+#include "kernel/front/front.h"
+
+#include <fcntl.h>
+#include <limits.h>
+#include <signal.h>
+#include <sodium.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/prctl.h>
+#include <sys/resource.h>
+#include <sys/signalfd.h>
+#include <sys/syscall.h>
+#include <unistd.h>
+
+#include "kernel/front/paths.h"
+#include "protocol/base/log.h"
+
+#define MAX_EVENTS 32
+#define END_LINGER_MSEC 1000
+#define END_HISTORY_USEC (500 * USEC_PER_MSEC)
+#define MEMORY_LIMIT ((rlim_t)4 << 30) /* of the front itself: libzmq does not bound an unfinished multipart message */
+
+int front_watch(struct front *f, struct watch *w, int fd, uint32_t events,
+    void (*fn)(struct front *f, struct watch *w, uint32_t events))
+{
+	struct epoll_event e = { .events = events, .data.ptr = w };
+
+	*w = (struct watch){ .fd = fd, .fn = fn, .events = events, .added = true };
+	if (epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, fd, &e) < 0) {
+		w->added = false;
+		return -errno;
+	}
+	return 0;
+}
+
+/* A descriptor whose other end has closed reports EPOLLHUP even for an empty set, so a paused one leaves epoll. */
+void front_watch_set(struct front *f, struct watch *w, uint32_t events)
+{
+	struct epoll_event e = { .events = events, .data.ptr = w };
+
+	if (w->fd < 0 || w->events == events)
+		return;
+	w->events = events;
+	if (!events && w->added)
+		(void)epoll_ctl(f->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+	else
+		(void)epoll_ctl(f->epoll_fd, w->added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, w->fd, &e);
+	w->added = events != 0;
+}
+
+void front_unwatch(struct front *f, struct watch *w)
+{
+	if (w->added)
+		(void)epoll_ctl(f->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
+	*w = (struct watch){ .fd = -1 };
+}
+
+static void on_socket(struct front *f, struct watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	(void)f; /* the next round asks all sockets */
+}
+
+static void on_notify(struct front *f, struct watch *w, uint32_t events)
+{
+	uint64_t count;
+	ssize_t n = read(w->fd, &count, sizeof(count));
+
+	(void)n;
+	(void)events;
+	(void)f; /* the next round sees that output may go on */
+}
+
+static void on_history(struct front *f, struct watch *w, uint32_t events)
+{
+	(void)w;
+	(void)events;
+	answer_histories(f);
+}
+
+static void on_parent_gone(struct front *f, struct watch *w, uint32_t events)
+{
+	(void)events;
+	log_warning("the process that started this kernel has ended");
+	front_watch_set(f, w, 0);
+	life_shutdown(f, 0, false);
+}
+
+static void on_signal(struct front *f, struct watch *w, uint32_t events)
+{
+	struct signalfd_siginfo info;
+
+	(void)events;
+	while (read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
+		if (info.ssi_signo == SIGCHLD) {
+			life_reap(f);
+		} else if (info.ssi_signo == SIGINT) {
+			if ((pid_t)info.ssi_pid != getpid())
+				life_interrupt(f, false);
+		} else {
+			log_info("ended by %s", strsignal((int)info.ssi_signo));
+			life_shutdown(f, 0, false);
+		}
+	}
+}
+
+static int block_signals(struct front *f)
+{
+	sigset_t set;
+
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	(void)sigaddset(&set, SIGINT);
+	(void)sigaddset(&set, SIGTERM);
+	(void)sigaddset(&set, SIGHUP);
+	(void)sigprocmask(SIG_BLOCK, &set, NULL);
+	(void)signal(SIGPIPE, SIG_IGN);
+	f->signal_fd = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	return f->signal_fd < 0 ? -errno : 0;
+}
+
+/* The client by its announced pid, when that process lives; else our parent. */
+static void watch_parent(struct front *f)
+{
+	const char *text = getenv("JPY_PARENT_PID");
+	pid_t pid = text ? (pid_t)atoi(text) : 0;
+	int fd = -1;
+
+	if (!text)
+		return;
+	if (pid > 1)
+		fd = (int)syscall(SYS_pidfd_open, pid, 0);
+	if (fd < 0 && getppid() > 1)
+		fd = (int)syscall(SYS_pidfd_open, getppid(), 0);
+	if (fd < 0 || front_watch(f, &f->watch_parent, fd, EPOLLIN, on_parent_gone) < 0)
+		log_warning("cannot watch the process that started this kernel: %s", strerror(errno));
+}
+
+static void new_uuid(char text[37])
+{
+	unsigned char b[16];
+
+	randombytes_buf(b, sizeof(b));
+	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
+	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
+	for (size_t i = 0, at = 0; i < sizeof(b); i++) {
+		if (i == 4 || i == 6 || i == 8 || i == 10)
+			text[at++] = '-';
+		(void)snprintf(text + at, 3, "%02x", b[i]);
+		at += 2;
+	}
+}
+
+static void fresh_connection(struct front *f)
+{
+	struct connection *c = &f->connection;
+
+	*c = (struct connection){ .signature_scheme = "hmac-sha256", .kernel_name = "husk" };
+	(void)snprintf(c->transport, sizeof(c->transport), "%s", f->options->transport);
+	(void)snprintf(c->ip, sizeof(c->ip), "%s", f->options->ip);
+	if (strcmp(c->transport, "ipc") == 0)
+		(void)snprintf(c->ip, sizeof(c->ip), "%s", f->options->connection_file);
+	new_uuid(c->key);
+	c->key_len = strlen(c->key);
+}
+
+static int read_connection(struct front *f, struct buffer *text, struct error *err)
+{
+	int r = connection_file_read(f->options->connection_file, text, err);
+
+	if (r == -ENOENT) {
+		fresh_connection(f);
+		f->made_connection_file = true;
+		return 0;
+	}
+	if (r == 0)
+		r = connection_parse(buffer_slice(text), &f->connection, err);
+	if (r < 0)
+		return error_prefix(err, "connection file %s", f->options->connection_file);
+	return 0;
+}
+
+static int write_connection(struct front *f, const struct buffer *text, bool needed, struct error *err)
+{
+	_cleanup_(buffer_deinitp) struct buffer merged = BUFFER_INIT(CONNECTION_FILE_MAX_BYTES * 2);
+	int r;
+
+	if (!needed)
+		return 0;
+	r = connection_merge(buffer_slice(text), &f->connection, &merged);
+	if (r < 0)
+		return error_set(err, r, "cannot make the connection file: %s", strerror(-r));
+	r = connection_file_write(f->options->connection_file, buffer_slice(&merged), err);
+	return r < 0 ? error_prefix(err, "connection file %s", f->options->connection_file) : 0;
+}
+
+static int open_kernel(struct front *f, struct error *err)
+{
+	_cleanup_(buffer_deinitp) struct buffer text = BUFFER_INIT(CONNECTION_FILE_MAX_BYTES + 1);
+	struct connection *c = &f->connection;
+	bool chosen = false;
+	int r = read_connection(f, &text, err);
+
+	if (r < 0)
+		return r;
+	r = sign_key_new(slice_str(c->signature_scheme), slice_from(c->key, c->key_len), &f->key, err);
+	if (r < 0)
+		return r;
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
+		chosen |= c->ports[i] == 0;
+	r = channels_new(c, &f->channels, err);
+	if (r == 0)
+		r = write_connection(f, &text, chosen || f->made_connection_file, err);
+	return r;
+}
+
+static int make_parts(struct front *f, struct error *err)
+{
+	struct header_origin origin = { .pid = (unsigned)getpid() };
+	char path[PATH_MAX];
+	int r;
+
+	(void)snprintf(origin.session, sizeof(origin.session), "%s", f->uuid);
+	(void)snprintf(origin.username, sizeof(origin.username), "%s", getenv("USER") ? getenv("USER") : "username");
+	f->replay = sign_replay_new();
+	r = f->replay ? sender_new(f->channels, f->key, &origin, f->ident, &f->sender) : -ENOMEM;
+	paths_history(f->options, path, sizeof(path));
+	if (r == 0)
+		r = history_new(path, &f->history);
+	return r < 0 ? error_set(err, r, "out of memory") : 0;
+}
+
+static int watch_all(struct front *f)
+{
+	int r = front_watch(f, &f->watch_signals, f->signal_fd, EPOLLIN, on_signal);
+
+	for (int i = 0; r == 0 && i < CONNECTION_PORT_COUNT; i++)
+		r = front_watch(f, &f->watch_sockets[i], channels_fd(f->channels, (enum connection_port)i), EPOLLIN,
+		    on_socket);
+	if (r == 0)
+		r = front_watch(f, &f->watch_notify, channels_notify_fd(f->channels), EPOLLIN, on_notify);
+	if (r == 0)
+		r = front_watch(f, &f->watch_history, history_fd(f->history), EPOLLIN, on_history);
+	return r;
+}
+
+/* While output waits for slow subscribers nothing is read from the worker: its writes block, control goes on. */
+static void pause_worker(struct front *f, bool blocked)
+{
+	uint32_t events = blocked ? 0 : EPOLLIN;
+
+	if (f->blocked == blocked)
+		return;
+	f->blocked = blocked;
+	front_watch_set(f, &f->main.watch, events);
+	front_watch_set(f, &f->watch_doorbell, events);
+	front_watch_set(f, &f->watch_pipes[0], events);
+	front_watch_set(f, &f->watch_pipes[1], events);
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].in_use && f->subshells[i].peer.fd >= 0)
+			front_watch_set(f, &f->subshells[i].watch, events);
+	if (!blocked)
+		f->again |= output_pull(f->output, clock_monotonic_usec());
+}
+
+static void report_dropped(struct front *f)
+{
+	size_t n = sender_recovered(f->sender);
+	char text[160];
+
+	if (!n)
+		return;
+	(void)snprintf(text, sizeof(text), "\n[husk: %zu bytes of output were dropped, a client did not read]\n", n);
+	output_notice(f->output, 0, slice_str(text));
+}
+
+static void want_writes(struct front *f)
+{
+	if (f->main.peer.fd >= 0 && f->main.peer.out.len && f->main.watch.events)
+		front_watch_set(f, &f->main.watch, EPOLLIN | EPOLLOUT);
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].in_use && f->subshells[i].peer.out.len && f->subshells[i].watch.events)
+			front_watch_set(f, &f->subshells[i].watch, EPOLLIN | EPOLLOUT);
+}
+
+static uint64_t nearest_deadline(const struct front *f)
+{
+	uint64_t at = MIN(output_deadline(f->output), sender_deadline(f->sender));
+
+	if (f->interrupt_turn)
+		at = MIN(at, MIN(f->interrupt_next, f->interrupt_end));
+	if (f->ending)
+		at = MIN(at, f->ending_deadline);
+	return at;
+}
+
+static void sleep_and_dispatch(struct front *f)
+{
+	struct epoll_event events[MAX_EVENTS];
+	uint64_t at = nearest_deadline(f), now = clock_monotonic_usec();
+	struct timespec wait = { 0, 0 };
+	int n;
+
+	if (!f->again && at != USEC_NEVER && at > now) {
+		wait.tv_sec = (time_t)((at - now) / USEC_PER_SEC);
+		wait.tv_nsec = (long)((at - now) % USEC_PER_SEC) * 1000;
+	}
+	n = epoll_pwait2(f->epoll_fd, events, MAX_EVENTS, !f->again && at == USEC_NEVER ? NULL : &wait, NULL);
+	f->again = false;
+	for (int i = 0; i < n; i++) {
+		struct watch *w = events[i].data.ptr;
+
+		if (w->added && w->fn)
+			w->fn(f, w, events[i].events);
+	}
+}
+
+static void run_deadlines(struct front *f)
+{
+	uint64_t now = clock_monotonic_usec();
+
+	if (now >= output_deadline(f->output))
+		f->again |= output_pull(f->output, now);
+	life_interrupt_tick(f, now);
+	life_ending_tick(f, now);
+	pause_worker(f, sender_is_blocked(f->sender, now));
+	report_dropped(f);
+}
+
+static void loop(struct front *f)
+{
+	while (!f->finished) {
+		intake_service(f);
+		front_advance(f);
+		want_writes(f);
+		if (f->main.queue.head && !f->main.current && f->ending)
+			f->again = true;
+		sleep_and_dispatch(f);
+		run_deadlines(f);
+	}
+}
+
+static void close_kernel(struct front *f)
+{
+	f->history = history_free(f->history, END_HISTORY_USEC);
+	f->channels = channels_free(f->channels, END_LINGER_MSEC);
+	if (f->made_connection_file && f->options->connection_file[0])
+		(void)unlink(f->options->connection_file);
+	f->output = output_free(f->output);
+	f->sender = sender_free(f->sender);
+	f->replay = sign_replay_free(f->replay);
+	f->key = sign_key_free(f->key);
+	turns_deinit(&f->turns);
+	peer_deinit(&f->main.peer);
+	free(f->last_code);
+	worker_close(&f->worker);
+	if (f->signal_fd >= 0)
+		(void)close(f->signal_fd);
+	if (f->watch_parent.fd >= 0)
+		(void)close(f->watch_parent.fd);
+	(void)close(f->epoll_fd);
+}
+
+/* A kernel that cannot start leaves nothing behind. */
+static int give_up(struct front *f, const struct error *err)
+{
+	log_error("%s", err->text);
+	worker_kill(&f->worker);
+	life_end_descendants(f);
+	return 1;
+}
+
+static int start(struct front *f, struct error *err)
+{
+	struct rlimit limit = { MEMORY_LIMIT, MEMORY_LIMIT };
+	int r = output_new(&f->turns, &f->output);
+
+	if (r < 0)
+		return error_set(err, r, "out of memory");
+	r = life_start_worker(f, err);
+	if (r < 0)
+		return r;
+	(void)setrlimit(RLIMIT_DATA, &limit);
+	r = open_kernel(f, err);
+	if (r == 0)
+		r = make_parts(f, err);
+	if (r < 0)
+		return r;
+	output_set_sender(f->output, f->sender);
+	r = watch_all(f);
+	if (r < 0)
+		return error_set(err, r, "cannot watch the sockets: %s", strerror(-r));
+	watch_parent(f);
+	life_confirm_start(f);
+	sender_status(f->sender, SLICE_NULL, "starting");
+	return 0;
+}
+
+int front_run(const struct options *options)
+{
+	static struct front front;
+	struct front *f = &front;
+	struct error err = { 0 };
+	char launcher[PATH_MAX];
+	int code;
+
+	*f = (struct front){ .options = options, .next_count = 1, .signal_fd = -1, .worker = WORKER_NONE };
+	f->watch_parent.fd = -1;
+	lane_init(&f->main, LANE_MAIN);
+	lane_init(&f->debug, LANE_DEBUG);
+	new_uuid(f->uuid);
+	(void)snprintf(f->ident, sizeof(f->ident), "kernel.%.36s", f->uuid);
+	paths_launcher(launcher, sizeof(launcher));
+	f->source = (struct worker_source){ .launcher = launcher, .python = options->python };
+	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+	(void)prctl(PR_SET_DUMPABLE, 0);
+	if (f->epoll_fd < 0 || block_signals(f) < 0) {
+		log_error("cannot start: %s", strerror(errno));
+		return 1;
+	}
+	if (start(f, &err) < 0) {
+		code = give_up(f, &err);
+	} else {
+		loop(f);
+		code = f->exit_code;
+	}
+	close_kernel(f);
+	return code;
+}

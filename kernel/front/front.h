@@ -1,0 +1,175 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * front: what one kernel is, shared by the modules of kernel/front/ that act on it and by nobody else.
+ *
+ *   front.c     the loop: descriptors, deadlines, start and end
+ *   intake.c    sockets to requests: judged, routed to a lane
+ *   dispatch.c  lanes: one request at a time, terminal reply, idle; what the front answers alone
+ *   execute.c   execute_request: to the worker, and its reply
+ *   upward.c    frames from the worker
+ *   life.c      the worker's start, interrupt, death; the kernel's end
+ */
+#ifndef HUSK_FRONT_FRONT_H
+#define HUSK_FRONT_FRONT_H
+
+#include "kernel/front/history.h"
+#include "kernel/front/options.h"
+#include "kernel/front/output.h"
+#include "kernel/front/peer.h"
+#include "kernel/front/request.h"
+#include "kernel/front/worker.h"
+#include "protocol/base/clock.h"
+
+#define FRONT_MAX_SUBSHELLS 32
+#define FRONT_INTERRUPT_GRACE_USEC (5 * USEC_PER_SEC)
+#define FRONT_SHUTDOWN_GRACE_USEC (1 * USEC_PER_SEC)
+#define FRONT_MAX_EARLY_DEATHS 3 /* workers in a row that died before they were ready: then the kernel gives up */
+
+struct front;
+
+/* A descriptor in the loop. fn may be called with events 0 after a pause. */
+struct watch {
+	int fd;
+	void (*fn)(struct front *f, struct watch *w, uint32_t events);
+	uint32_t events; /* 0: paused */
+	bool added;
+};
+
+enum lane_kind { LANE_MAIN, LANE_SUBSHELL, LANE_DEBUG };
+
+/* One link and the requests that go through it, one at a time. */
+struct lane {
+	enum lane_kind kind;
+	bool in_use;
+	char id[40]; /* subshell id; "" otherwise */
+	struct peer peer;
+	struct watch watch;
+	struct request *current;
+	struct queue queue;
+};
+
+/* From HELLO: what kernel_info says. Texts are JSON string tokens without quotes where they go into JSON. */
+struct interpreter {
+	bool known;
+	char executable[1024];
+	char version[32];
+	char version_text[256];
+	char ipython[32]; /* "" when there is none */
+	bool debugpy;
+};
+
+enum worker_state { WORKER_ABSENT, WORKER_STARTING, WORKER_READY };
+
+struct front {
+	const struct options *options;
+	struct worker_source source;
+	struct connection connection;
+	bool made_connection_file;
+	char uuid[37];  /* session id and engine id */
+	char ident[48]; /* "kernel.<uuid>" */
+
+	struct sign_key *key;
+	struct sign_replay *replay;
+	struct channels *channels;
+	struct sender *sender;
+	struct turns turns;
+	struct output *output;
+	struct history *history;
+	struct request *asking;   /* history requests waiting for their answer */
+	uint64_t history_serial;
+
+	struct worker worker;
+	enum worker_state worker_state;
+	struct interpreter interpreter;
+	unsigned n_early_deaths;
+	bool killed_worker;       /* by us, at the end of an interrupt's grace */
+	bool tenant_exit;         /* EXIT was seen */
+	struct error violation;   /* why the worker is being ended; code 0: none */
+
+	struct lane main;
+	struct lane debug;
+	struct lane subshells[FRONT_MAX_SUBSHELLS];
+	uint32_t next_count;      /* execution count of the next cell */
+	char *last_code;          /* of the cell in progress, for the history when its worker dies */
+
+	uint32_t interrupt_turn;  /* 0: none in progress */
+	unsigned interrupt_step;
+	uint64_t interrupt_next;
+	uint64_t interrupt_end;
+	uint64_t own_sigint_until; /* a SIGINT that we sent to our group comes back to us */
+
+	bool ending;              /* no new requests begin */
+	uint64_t ending_deadline;
+	int exit_code;
+	bool finished;            /* leave the loop */
+
+	int epoll_fd;
+	int signal_fd;
+	struct watch watch_signals, watch_parent, watch_notify, watch_history, watch_doorbell;
+	struct watch watch_sockets[CONNECTION_PORT_COUNT];
+	struct watch watch_pipes[2];
+	bool blocked;             /* output waits for slow subscribers */
+	bool again;               /* there is more to do without waiting */
+};
+
+/* front.c */
+int front_run(const struct options *options); /* returns the exit code */
+int front_watch(struct front *f, struct watch *w, int fd, uint32_t events,
+    void (*fn)(struct front *f, struct watch *w, uint32_t events)) must_check;
+void front_watch_set(struct front *f, struct watch *w, uint32_t events);
+void front_unwatch(struct front *f, struct watch *w);
+
+/* intake.c */
+void intake_service(struct front *f); /* bounded work on all sockets; sets f->again when there is more */
+void intake_drain_shell(struct front *f); /* everything that has arrived on shell goes into the queues now */
+
+/* dispatch.c */
+void lane_init(struct lane *lane, enum lane_kind kind);
+void lane_advance(struct front *f, struct lane *lane);
+void lane_abort_queue(struct front *f, struct lane *lane);
+void front_advance(struct front *f);
+void dispatch_route(struct front *f, struct request *r); /* takes the request */
+void request_begin(struct front *f, struct request *r);  /* busy */
+void request_finish(struct front *f, struct request *r); /* idle; frees */
+void reply_content(struct front *f, struct request *r, struct buffer *content, struct slice metadata,
+    const struct slice *buffers, size_t n_buffers);
+void reply_error(struct front *f, struct request *r, const char *ename, const char *evalue);
+void answer_histories(struct front *f);
+struct lane *lane_by_turn(struct front *f, uint32_t turn); /* whose current request has it; NULL */
+
+/* execute.c */
+void execute_begin(struct front *f, struct lane *lane, struct request *r);
+void execute_aborted(struct front *f, struct request *r);
+int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err) must_check;
+struct failure {
+	const char *ename;
+	const char *evalue;
+	struct slice detail;  /* more lines for the traceback */
+	const char *verdict;
+	const char *state;
+};
+void execute_failed(struct front *f, struct request *r, const struct failure *why); /* error, reply, idle; frees */
+
+/* upward.c */
+/* Reads once and handles what is whole; ends the worker at a violation. Bytes read, 0: none there, or negative. */
+int upward_service(struct front *f, struct lane *lane);
+
+/* life.c */
+int life_start_worker(struct front *f, struct error *err) must_check;
+void life_confirm_start(struct front *f);    /* sends START: sockets and history are known now */
+void life_reap(struct front *f);             /* SIGCHLD */
+void life_interrupt(struct front *f, bool group);
+void life_interrupt_tick(struct front *f, uint64_t now);
+void life_interrupt_over(struct front *f, uint32_t turn);
+void life_violation(struct front *f, const struct error *why);
+void life_shutdown(struct front *f, int exit_code, bool restart);
+void life_ending_tick(struct front *f, uint64_t now);
+void life_end_descendants(struct front *f);
+int life_attach(struct front *f, struct lane *lane, const char *kind) must_check;
+void life_detach(struct front *f, struct lane *lane);
+
+/* info.c, usage.c */
+void info_content(const struct front *f, struct buffer *out);
+void usage_content(const struct front *f, struct buffer *out);
+
+#endif

@@ -1,0 +1,65 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* info: the content of kernel_info_reply (specs/wire.md 7; messaging.rst "Kernel info"), without asking Python. */
+#include <stdio.h>
+
+#include "kernel/front/front.h"
+#include "protocol/wire/json.h"
+
+static void append_banner(struct buffer *out, const struct interpreter *in)
+{
+	_cleanup_(buffer_deinitp) struct buffer text = BUFFER_INIT(8192);
+
+	buffer_printf(&text, "Python %s\nType 'copyright', 'credits' or 'license' for more information\n",
+	    in->version_text);
+	if (in->ipython[0])
+		buffer_printf(&text, "IPython %s -- An enhanced Interactive Python. Type '?' for help.\n", in->ipython);
+	json_encode_string(out, buffer_slice(&text));
+}
+
+static void append_language(struct buffer *out, const struct interpreter *in)
+{
+	buffer_append_str(out, ",\"language_info\":{\"name\":\"python\",\"version\":");
+	json_encode_string(out, slice_str(in->version));
+	buffer_append_str(out, ",\"mimetype\":\"text/x-python\",\"codemirror_mode\":{\"name\":\"ipython\",\"version\":3},"
+			       "\"pygments_lexer\":\"ipython3\",\"nbconvert_exporter\":\"python\","
+			       "\"file_extension\":\".py\"}");
+}
+
+static void append_links(struct buffer *out)
+{
+	static const struct {
+		const char *text;
+		const char *url;
+	} links[] = {
+		{ "Python Reference", "https://docs.python.org/3" },
+		{ "IPython Reference", "https://ipython.org/documentation.html" },
+		{ "NumPy Reference", "https://docs.scipy.org/doc/numpy/reference/" },
+		{ "SciPy Reference", "https://docs.scipy.org/doc/scipy/reference/" },
+		{ "Matplotlib Reference", "https://matplotlib.org/contents.html/" },
+		{ "SymPy Reference", "http://docs.sympy.org/latest/index.html" },
+		{ "pandas Reference", "https://pandas.pydata.org/pandas-docs/stable/" },
+	};
+
+	buffer_append_str(out, ",\"help_links\":[");
+	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
+		buffer_printf(out, "%s{\"text\":\"%s\",\"url\":\"%s\"}", i ? "," : "", links[i].text, links[i].url);
+	buffer_append_char(out, ']');
+}
+
+void info_content(const struct front *f, struct buffer *out)
+{
+	const struct interpreter *in = &f->interpreter;
+
+	buffer_append_str(out, "{\"status\":\"ok\",\"protocol_version\":\"" HEADER_PROTOCOL_VERSION
+			       "\",\"implementation\":\"ipython\",\"implementation_version\":");
+	json_encode_string(out, slice_str(in->ipython[0] ? in->ipython : PACKAGE_VERSION));
+	append_language(out, in);
+	buffer_append_str(out, ",\"banner\":");
+	append_banner(out, in);
+	append_links(out);
+	buffer_printf(out, ",\"supported_features\":[\"kernel subshells\"%s],\"debugger\":%s",
+	    in->debugpy ? ",\"debugger\"" : "", in->debugpy ? "true" : "false");
+	buffer_append_str(out, ",\"husk\":{\"version\":\"" PACKAGE_VERSION "\",\"python\":");
+	json_encode_string(out, slice_str(in->executable));
+	buffer_append_str(out, "}}");
+}

@@ -1,0 +1,480 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * life: the worker's start, interrupts, death; the kernel's end.
+ *
+ * The kernel ends in one way: life_shutdown() says so, the worker gets its grace, and life_reap() or the deadline in
+ * life_ending_tick() finishes. A worker's death outside of that is a crash, handled by policy (--on-crash); a worker
+ * that husk itself killed (an interrupt that did not come through, a violation of the link) is always replaced.
+ */
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/socket.h>
+#include <sys/wait.h>
+
+#include "kernel/front/front.h"
+#include "protocol/base/log.h"
+#include "protocol/wire/json.h"
+
+#define DESCENDANTS_TERM_USEC (200 * USEC_PER_MSEC)
+#define DESCENDANTS_KILL_USEC (500 * USEC_PER_MSEC)
+
+static void on_link(struct front *f, struct watch *w, uint32_t events)
+{
+	struct lane *lane = CONTAINER_OF(w, struct lane, watch);
+
+	if (events & EPOLLOUT && peer_flush(&lane->peer) == 0)
+		front_watch_set(f, w, EPOLLIN);
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR))
+		(void)upward_service(f, lane);
+}
+
+static void on_doorbell(struct front *f, struct watch *w, uint32_t events)
+{
+	uint64_t count;
+	ssize_t n = read(w->fd, &count, sizeof(count));
+
+	(void)n;
+	(void)events;
+	f->again |= output_pull(f->output, clock_monotonic_usec());
+}
+
+static void on_pipe(struct front *f, struct watch *w, uint32_t events)
+{
+	int which = w == &f->watch_pipes[1];
+
+	while (output_pull_pipe(f->output, which, clock_monotonic_usec()) && !f->blocked)
+		if (!f->main.current)
+			break;
+	/* All write ends are closed: nothing will ever come again. */
+	if ((events & EPOLLHUP) && !(events & EPOLLIN))
+		front_watch_set(f, w, 0);
+}
+
+int life_start_worker(struct front *f, struct error *err)
+{
+	int child_fds[2] = { -1, -1 }, ring_fd, r;
+
+	r = worker_prepare(&f->worker, child_fds, err);
+	if (r == 0) {
+		r = output_attach(f->output, f->worker.pipes, &ring_fd);
+		if (r < 0)
+			(void)error_set(err, r, "cannot make the output ring: %s", strerror(-r));
+	}
+	if (r == 0)
+		r = worker_start(&f->worker, &f->source, ring_fd, child_fds, err);
+	closep(&child_fds[0]);
+	closep(&child_fds[1]);
+	if (r < 0)
+		return r;
+	peer_init(&f->main.peer, STEAL_FD(f->worker.link_fd));
+	f->worker_state = WORKER_STARTING;
+	f->killed_worker = f->tenant_exit = false;
+	f->violation.code = 0;
+	return 0;
+}
+
+static void write_option(struct buffer *out, const char *name, const char *value)
+{
+	msgpack_write_str(out, slice_str(name));
+	msgpack_write_str(out, slice_str(value));
+}
+
+static void send_start(struct front *f)
+{
+	struct buffer *out = &f->main.peer.out;
+	const struct options *o = f->options;
+	size_t begin = peer_begin(&f->main.peer);
+
+	msgpack_write_array(out, 1);
+	msgpack_write_map(out, 6);
+	write_option(out, "session", f->uuid);
+	write_option(out, "ident", f->ident);
+	write_option(out, "connection_file", o->connection_file);
+	msgpack_write_str(out, SLICE_LIT("execution_count"));
+	msgpack_write_u64(out, f->next_count);
+	msgpack_write_str(out, SLICE_LIT("history_session"));
+	msgpack_write_nil(out);
+	msgpack_write_str(out, SLICE_LIT("ipython_args"));
+	msgpack_write_array(out, (uint32_t)o->n_ipython_args);
+	for (size_t i = 0; i < o->n_ipython_args; i++)
+		msgpack_write_str(out, slice_str(o->ipython_args[i]));
+	if (peer_end(&f->main.peer, begin, LINK_START) < 0)
+		log_error("START did not reach the worker");
+}
+
+void life_confirm_start(struct front *f)
+{
+	bool ok = front_watch(f, &f->main.watch, f->main.peer.fd, EPOLLIN, on_link) == 0 &&
+	    front_watch(f, &f->watch_doorbell, f->worker.doorbell, EPOLLIN, on_doorbell) == 0 &&
+	    front_watch(f, &f->watch_pipes[0], f->worker.pipes[0], EPOLLIN, on_pipe) == 0 &&
+	    front_watch(f, &f->watch_pipes[1], f->worker.pipes[1], EPOLLIN, on_pipe) == 0;
+
+	if (!ok) {
+		log_error("cannot watch the worker: %s", strerror(errno));
+		life_shutdown(f, 1, false);
+		return;
+	}
+	send_start(f);
+}
+
+/* A thread of the worker gets a link of its own; its end travels over the main link. */
+int life_attach(struct front *f, struct lane *lane, const char *kind)
+{
+	struct buffer *out = &f->main.peer.out;
+	int pair[2], r;
+	size_t begin;
+
+	if (socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return -errno;
+	/* A descriptor that has not left yet would be overtaken. */
+	if (f->main.peer.out_fd >= 0 || peer_flush(&f->main.peer) != 0) {
+		(void)close(pair[0]);
+		(void)close(pair[1]);
+		return -EAGAIN;
+	}
+	lane->peer.fd = pair[0];
+	f->main.peer.out_fd = pair[1];
+	begin = peer_begin(&f->main.peer);
+	msgpack_write_array(out, 3);
+	msgpack_write_u64(out, lane->kind == LANE_DEBUG ? 1 : (uint64_t)(lane - f->subshells) + 2);
+	msgpack_write_str(out, slice_str(kind));
+	msgpack_write_str(out, slice_str(lane->id));
+	r = peer_end(&f->main.peer, begin, LINK_ATTACH);
+	if (r == 0)
+		r = front_watch(f, &lane->watch, lane->peer.fd, EPOLLIN, on_link);
+	if (r < 0)
+		life_detach(f, lane);
+	return r;
+}
+
+void life_detach(struct front *f, struct lane *lane)
+{
+	front_unwatch(f, &lane->watch);
+	peer_deinit(&lane->peer);
+	peer_init(&lane->peer, -1);
+}
+
+/* Interrupts: specs/link.md 5. */
+
+static void interrupt_now(struct front *f, unsigned stage)
+{
+	struct ring_shared *ring = output_ring(f->output);
+
+	if (!ring)
+		return;
+	atomic_store(&ring->interrupt_reason, 0);
+	atomic_store(&ring->interrupt_stage, stage);
+	atomic_store(&ring->interrupt_turn, f->interrupt_turn);
+	worker_signal(&f->worker);
+}
+
+static void signal_group(struct front *f)
+{
+	if (getpgrp() != getpid())
+		return;
+	f->own_sigint_until = clock_monotonic_usec() + 50 * USEC_PER_MSEC;
+	(void)kill(0, SIGINT);
+}
+
+void life_interrupt(struct front *f, bool group)
+{
+	struct request *r = f->main.current;
+	uint64_t now = clock_monotonic_usec();
+
+	if (!r || f->worker_state != WORKER_READY)
+		return;
+	if (!f->interrupt_turn || f->interrupt_turn != r->turn) {
+		f->interrupt_turn = r->turn;
+		f->interrupt_step = 0;
+		f->interrupt_end = now + FRONT_INTERRUPT_GRACE_USEC;
+		f->interrupt_next = now + 60 * USEC_PER_MSEC;
+		r->interrupted = true;
+	}
+	interrupt_now(f, f->interrupt_step < 3 ? 1 : 2);
+	if (group)
+		signal_group(f);
+}
+
+void life_interrupt_tick(struct front *f, uint64_t now)
+{
+	if (!f->interrupt_turn || now < MIN(f->interrupt_next, f->interrupt_end))
+		return;
+	if (now >= f->interrupt_end) {
+		log_warning("the interrupted cell did not end within %llu s, killing the worker",
+		    FRONT_INTERRUPT_GRACE_USEC / USEC_PER_SEC);
+		f->killed_worker = true;
+		f->interrupt_turn = 0;
+		worker_kill(&f->worker);
+		return;
+	}
+	f->interrupt_step++;
+	f->interrupt_next = now + (f->interrupt_step < 3 ? 60 : 100) * USEC_PER_MSEC;
+	interrupt_now(f, f->interrupt_step < 3 ? 1 : 2);
+}
+
+void life_interrupt_over(struct front *f, uint32_t turn)
+{
+	struct ring_shared *ring = output_ring(f->output);
+
+	if (f->interrupt_turn != turn || !turn)
+		return;
+	f->interrupt_turn = 0;
+	if (ring) {
+		atomic_store(&ring->interrupt_turn, 0);
+		atomic_store(&ring->interrupt_stage, 0);
+	}
+}
+
+void life_violation(struct front *f, const struct error *why)
+{
+	if (f->violation.code || !f->worker.pid)
+		return;
+	log_warning("the worker broke the link's rules and is ended: %s", why->text);
+	f->violation = *why;
+	worker_kill(&f->worker);
+}
+
+/* Death. */
+
+static void describe_death(const struct front *f, char *text, size_t size)
+{
+	char status[64];
+
+	worker_describe_status(f->worker.exit_status, status, sizeof(status));
+	if (f->violation.code)
+		(void)snprintf(text, size, "the worker was ended, it broke the rules of its link: %s", f->violation.text);
+	else if (WIFSIGNALED(f->worker.exit_status))
+		(void)snprintf(text, size, "the worker was killed by %s", status);
+	else
+		(void)snprintf(text, size, "the worker ended with %s", status);
+}
+
+static void fail_request(struct front *f, struct request *r, const char *sentence)
+{
+	struct failure why = { "WorkerCrashed", sentence, SLICE_NULL, "crashed", "lost" };
+
+	if (f->ending) {
+		why = (struct failure){ "KernelShutdown", "the kernel was shut down", SLICE_NULL, "shutdown", "lost" };
+	} else if (f->killed_worker) {
+		why = (struct failure){ "KeyboardInterrupt",
+			"the cell did not react to the interrupt; its worker was killed and the variables are lost",
+			SLICE_NULL, "interrupted", "lost" };
+	} else {
+		why.detail = output_stderr_tail(f->output);
+	}
+	if (r->message.header.type == MSGTYPE_execute_request) {
+		execute_failed(f, r, &why);
+		return;
+	}
+	if (msgtype_info(r->message.header.type)->reply != MSGTYPE_UNKNOWN)
+		reply_error(f, r, why.ename, why.evalue);
+	request_finish(f, r);
+}
+
+static void fail_lane(struct front *f, struct lane *lane, const char *sentence)
+{
+	struct request *r = lane->current;
+
+	if (r) {
+		bool stop = f->ending || r->stop_on_error;
+
+		lane->current = NULL;
+		fail_request(f, r, sentence);
+		if (stop)
+			lane_abort_queue(f, lane);
+	}
+	if (lane->kind != LANE_MAIN && lane->peer.fd >= 0)
+		life_detach(f, lane);
+}
+
+/* What the link still holds was said by a living worker: a REPLY that came before the death counts. */
+static void drain_link(struct front *f)
+{
+	for (int i = 0; i < 4096 && f->main.peer.fd >= 0 && !f->violation.code; i++)
+		if (upward_service(f, &f->main) <= 0)
+			return;
+}
+
+static void bury(struct front *f)
+{
+	front_unwatch(f, &f->main.watch);
+	front_unwatch(f, &f->watch_doorbell);
+	front_unwatch(f, &f->watch_pipes[0]);
+	front_unwatch(f, &f->watch_pipes[1]);
+	output_detach(f->output);
+	peer_deinit(&f->main.peer);
+	peer_init(&f->main.peer, -1);
+	worker_close(&f->worker);
+	f->worker_state = WORKER_ABSENT;
+	f->interrupt_turn = 0;
+}
+
+static int death_exit_code(const struct front *f)
+{
+	int status = f->worker.exit_status;
+
+	if (WIFSIGNALED(status))
+		return 128 + WTERMSIG(status);
+	return WEXITSTATUS(status) ? WEXITSTATUS(status) : 1;
+}
+
+static void say_why_it_never_started(struct front *f, const char *sentence)
+{
+	struct slice tail = output_stderr_tail(f->output);
+
+	log_error("%s before Python was up", sentence);
+	if (tail.len)
+		(void)!write(STDERR_FILENO, tail.data, tail.len);
+}
+
+static void replace(struct front *f)
+{
+	struct error err = { 0 };
+
+	if (life_start_worker(f, &err) < 0) {
+		log_error("%s", err.text);
+		life_shutdown(f, 1, false);
+		return;
+	}
+	life_confirm_start(f);
+}
+
+static void worker_died(struct front *f, int status)
+{
+	char sentence[700];
+	bool was_ready, by_us, planned = f->tenant_exit;
+	int code;
+
+	drain_link(f);
+	output_drain_all(f->output);
+	f->worker.exit_status = status;
+	describe_death(f, sentence, sizeof(sentence));
+	was_ready = f->worker_state == WORKER_READY;
+	by_us = f->killed_worker;
+	code = death_exit_code(f);
+	if (!f->ending && !planned)
+		log_warning("%s", sentence);
+	if (!was_ready && !f->ending)
+		say_why_it_never_started(f, sentence);
+	fail_lane(f, &f->main, sentence);
+	fail_lane(f, &f->debug, sentence);
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].in_use)
+			fail_lane(f, &f->subshells[i], sentence);
+	f->worker.pid = 0;
+	bury(f);
+	if (f->ending)
+		return;
+	f->n_early_deaths += !was_ready;
+	if (by_us || (f->options->on_crash == ON_CRASH_RESPAWN && f->n_early_deaths < FRONT_MAX_EARLY_DEATHS)) {
+		life_end_descendants(f);
+		replace(f);
+	} else {
+		life_shutdown(f, planned ? 0 : code, false);
+	}
+}
+
+void life_reap(struct front *f)
+{
+	int status;
+	pid_t pid;
+
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+		if (pid == f->worker.pid)
+			worker_died(f, status);
+}
+
+/* The end. */
+
+static void send_shutdown(struct front *f, bool restart)
+{
+	size_t begin = peer_begin(&f->main.peer);
+
+	msgpack_write_array(&f->main.peer.out, 1);
+	msgpack_write_bool(&f->main.peer.out, restart);
+	if (peer_end(&f->main.peer, begin, LINK_SHUTDOWN) < 0)
+		worker_kill(&f->worker);
+}
+
+void life_shutdown(struct front *f, int exit_code, bool restart)
+{
+	if (f->ending)
+		return;
+	if (f->main.current)
+		life_interrupt(f, false);
+	f->ending = true;
+	f->exit_code = exit_code;
+	f->ending_deadline = clock_monotonic_usec() + FRONT_SHUTDOWN_GRACE_USEC;
+	if (f->worker.pid && f->worker_state == WORKER_READY)
+		send_shutdown(f, restart);
+	else if (f->worker.pid && !f->tenant_exit)
+		worker_kill(&f->worker);
+}
+
+static void refuse_queue(struct front *f, struct lane *lane)
+{
+	struct request *r;
+
+	while ((r = queue_pop(&lane->queue))) {
+		if (r->message.header.type == MSGTYPE_execute_request) {
+			execute_aborted(f, r);
+			continue;
+		}
+		request_begin(f, r);
+		if (msgtype_info(r->message.header.type)->reply != MSGTYPE_UNKNOWN)
+			reply_error(f, r, "KernelShutdown", "the kernel was shut down");
+		request_finish(f, r);
+	}
+}
+
+void life_ending_tick(struct front *f, uint64_t now)
+{
+	if (!f->ending || f->finished)
+		return;
+	if (f->worker.pid && now >= f->ending_deadline) {
+		worker_kill(&f->worker);
+		f->ending_deadline = USEC_NEVER;
+	}
+	if (f->worker.pid)
+		return;
+	refuse_queue(f, &f->main);
+	refuse_queue(f, &f->debug);
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].in_use)
+			refuse_queue(f, &f->subshells[i]);
+	life_end_descendants(f);
+	f->finished = true;
+}
+
+static void reap_until(uint64_t deadline)
+{
+	while (clock_monotonic_usec() < deadline) {
+		sigset_t child;
+		struct timespec wait = { 0, 5 * 1000 * 1000 };
+
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			continue;
+		if (waitpid(-1, NULL, WNOHANG) < 0)
+			return;
+		(void)sigemptyset(&child);
+		(void)sigaddset(&child, SIGCHLD);
+		(void)sigtimedwait(&child, NULL, &wait);
+	}
+}
+
+/* Whatever the tenant left running: asked first, then killed. */
+void life_end_descendants(struct front *f)
+{
+	(void)f;
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		continue;
+	if (waitpid(-1, NULL, WNOHANG) < 0)
+		return;
+	if (worker_signal_descendants(0, SIGTERM) == 0)
+		return;
+	reap_until(clock_monotonic_usec() + DESCENDANTS_TERM_USEC);
+	for (int i = 0; i < 5 && worker_signal_descendants(0, SIGKILL) > 0; i++)
+		reap_until(clock_monotonic_usec() + DESCENDANTS_KILL_USEC / 5);
+}

@@ -1,0 +1,52 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* husk-kernel: a stand-alone Jupyter kernel for Python: the front of one worker. */
+#include <limits.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "kernel/front/front.h"
+#include "kernel/front/install.h"
+#include "kernel/front/paths.h"
+#include "protocol/base/log.h"
+
+static int run(struct options *o)
+{
+	static char path[PATH_MAX];
+
+	if (!o->connection_file[0]) {
+		paths_runtime_connection_file(path, sizeof(path));
+		o->connection_file = path;
+		(void)fprintf(stderr, "To connect a client to this kernel:\n    jupyter console --existing %s\n", path);
+	}
+	return front_run(o);
+}
+
+int main(int argc, char *argv[])
+{
+	struct options o = { 0 };
+	struct error err = { 0 };
+
+	log_init("husk-kernel", LOG_LEVEL_WARNING);
+	if (options_parse(argc, argv, &o, &err) < 0) {
+		log_error("%s", err.text);
+		return 2;
+	}
+	if (o.verbose)
+		log_init("husk-kernel", LOG_LEVEL_DEBUG);
+	switch (o.command) {
+	case COMMAND_HELP:
+		options_print_help();
+		return 0;
+	case COMMAND_VERSION:
+		(void)printf("husk-kernel %s\n", PACKAGE_VERSION);
+		return 0;
+	case COMMAND_INSTALL:
+		if (install_run(&o, &err) == 0)
+			return 0;
+		log_error("%s", err.text);
+		return 1;
+	case COMMAND_RUN:
+		break;
+	}
+	return run(&o);
+}

@@ -1,0 +1,172 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * options: one table. Launchers pass ipykernel's options to every Python kernel, so what looks like configuration
+ * (--Class.trait=value, --flag) is accepted; configuration goes on to the shell, flags that husk does not have are ignored.
+ */
+#include "kernel/front/options.h"
+
+#include <stdio.h>
+#include <string.h>
+
+enum kind { TEXT, FLAG, TEXT_LIST };
+
+static const struct option_row {
+	const char *name;  /* without dashes */
+	const char *alias; /* another spelling, or NULL */
+	enum kind kind;
+	size_t offset;
+	const char *value_name;
+	const char *help;
+	bool install; /* listed under "install" */
+} rows[] = {
+#define AT(field) offsetof(struct options, field)
+	{ "f", "IPKernelApp.connection_file", TEXT, AT(connection_file), "FILE", "Connection file; ports that are 0 are chosen and written back.", false },
+	{ "python", NULL, TEXT, AT(python), "PATH", "Interpreter or venv's python to serve (default: the active venv, else python3).", false },
+	{ "ip", "IPKernelApp.ip", TEXT, AT(ip), "ADDRESS", "Address to listen on when there is no connection file (default 127.0.0.1).", false },
+	{ "transport", "IPKernelApp.transport", TEXT, AT(transport), "tcp|ipc", "Transport when there is no connection file (default tcp).", false },
+	{ "history-file", "HistoryManager.hist_file", TEXT, AT(hist_file), "FILE", "SQLite file of the input history, or :memory:.", false },
+	{ "verbose", "debug", FLAG, AT(verbose), NULL, "Say more on stderr.", false },
+	{ "user", NULL, FLAG, AT(user), NULL, "Install for this user (default).", true },
+	{ "sys-prefix", NULL, FLAG, AT(sys_prefix), NULL, "Install into the prefix of the interpreter (its venv).", true },
+	{ "prefix", NULL, TEXT, AT(prefix), "DIR", "Install below DIR/share/jupyter/kernels.", true },
+	{ "name", NULL, TEXT, AT(name), "NAME", "Name of the kernelspec (default husk).", true },
+	{ "display-name", NULL, TEXT, AT(display_name), "TEXT", "Name that people see.", true },
+	{ "profile", NULL, TEXT, AT(profile), "NAME", "Profile of limits to start the kernel with (trusted: none).", true },
+	{ "env", NULL, TEXT_LIST, AT(environment), "KEY=VALUE", "Environment of the kernel; may be repeated.", true },
+#undef AT
+};
+
+static const struct option_row *find(const char *name, size_t len)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
+		if ((strlen(rows[i].name) == len && memcmp(rows[i].name, name, len) == 0) ||
+		    (rows[i].alias && strlen(rows[i].alias) == len && memcmp(rows[i].alias, name, len) == 0))
+			return &rows[i];
+	return NULL;
+}
+
+static int apply(const struct option_row *row, struct options *o, const char *value, struct error *err)
+{
+	void *field = (char *)o + row->offset;
+
+	if (row->kind == FLAG) {
+		*(bool *)field = true;
+		return 0;
+	}
+	if (!value)
+		return error_set(err, -EINVAL, "--%s needs a value (%s)", row->name, row->value_name);
+	if (row->kind == TEXT) {
+		*(const char **)field = value;
+		return 0;
+	}
+	if (!strchr(value, '=') || value[0] == '=')
+		return error_set(err, -EINVAL, "--%s %s: it must have the form %s", row->name, value, row->value_name);
+	if (o->n_environment == OPTIONS_MAX_PASSED)
+		return error_set(err, -EINVAL, "--%s: at most %d are allowed", row->name, OPTIONS_MAX_PASSED);
+	o->environment[o->n_environment++] = value;
+	return 0;
+}
+
+static int on_crash(struct options *o, const char *value, struct error *err)
+{
+	if (value && strcmp(value, "die") == 0)
+		o->on_crash = ON_CRASH_DIE;
+	else if (value && strcmp(value, "respawn") == 0)
+		o->on_crash = ON_CRASH_RESPAWN;
+	else
+		return error_set(err, -EINVAL, "--on-crash %s: it must be die or respawn", value ? value : "without a value");
+	return 0;
+}
+
+static int pass_on(struct options *o, const char *arg, struct error *err)
+{
+	if (strncmp(arg, "--HistoryManager.enabled=", 25) == 0)
+		o->history_enabled = strcasecmp(arg + 25, "false") != 0 && strcmp(arg + 25, "0") != 0;
+	if (!strchr(arg, '='))
+		return 0;
+	if (o->n_ipython_args == OPTIONS_MAX_PASSED)
+		return error_set(err, -EINVAL, "%s: at most %d configuration arguments are allowed", arg,
+		    OPTIONS_MAX_PASSED);
+	o->ipython_args[o->n_ipython_args++] = arg;
+	return 0;
+}
+
+/* One argument at argv[*i]; a value in the next one moves *i on. */
+static int parse_one(int argc, char *argv[], int *i, struct options *o, struct error *err)
+{
+	const char *arg = argv[*i], *name = arg + strspn(arg, "-"), *equals = strchr(name, '=');
+	size_t len = equals ? (size_t)(equals - name) : strlen(name);
+	const struct option_row *row = find(name, len);
+	bool is_on_crash = len == 8 && memcmp(name, "on-crash", 8) == 0;
+	const char *value = equals ? equals + 1 : NULL;
+
+	if (arg[0] != '-')
+		return error_set(err, -EINVAL, "%s: not an option; see husk-kernel --help", arg);
+	if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)
+		o->command = COMMAND_HELP;
+	else if (strcmp(arg, "--version") == 0)
+		o->command = COMMAND_VERSION;
+	else if (!row && !is_on_crash)
+		return pass_on(o, arg, err);
+	else if (!value && *i + 1 < argc && (is_on_crash || row->kind != FLAG))
+		value = argv[++*i];
+	if (is_on_crash)
+		return on_crash(o, value, err);
+	return row ? apply(row, o, value, err) : 0;
+}
+
+int options_parse(int argc, char *argv[], struct options *ret, struct error *err)
+{
+	struct options o = {
+		.command = COMMAND_RUN,
+		.connection_file = "",
+		.ip = "127.0.0.1",
+		.transport = "tcp",
+		.hist_file = "",
+		.history_enabled = true,
+		.name = "husk",
+	};
+	int first = 1, r = 0;
+
+	if (argc > 1 && strcmp(argv[1], "install") == 0) {
+		o.command = COMMAND_INSTALL;
+		first = 2;
+	}
+	for (int i = first; r == 0 && i < argc; i++)
+		r = parse_one(argc, argv, &i, &o, err);
+	if (r == 0 && strcmp(o.transport, "tcp") != 0 && strcmp(o.transport, "ipc") != 0)
+		r = error_set(err, -EINVAL, "--transport %s: it must be tcp or ipc", o.transport);
+	if (r == 0)
+		*ret = o;
+	return r;
+}
+
+static void print_rows(bool install)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		char left[64];
+
+		if (rows[i].install != install)
+			continue;
+		(void)snprintf(left, sizeof(left), "%s%s%s%s", strlen(rows[i].name) == 1 ? "-" : "--", rows[i].name,
+		    rows[i].value_name ? " " : "", rows[i].value_name ? rows[i].value_name : "");
+		(void)printf("  %-26s %s\n", left, rows[i].help);
+	}
+}
+
+void options_print_help(void)
+{
+	(void)printf("Usage: husk-kernel -f FILE [OPTION]...\n"
+		     "       husk-kernel install [OPTION]...\n\n"
+		     "A Jupyter kernel for Python. The first form runs a kernel (Jupyter clients do this by themselves);\n"
+		     "the second writes the kernelspec that tells them how.\n\n"
+		     "Running a kernel:\n");
+	print_rows(false);
+	(void)printf("  %-26s %s\n", "--on-crash die|respawn",
+	    "When Python dies: end as a kernel does (default), or go on with a fresh one.");
+	(void)printf("\nInstalling (--python says for which interpreter):\n");
+	print_rows(true);
+	(void)printf("\nOther --Class.trait=value arguments go to the shell's configuration; unknown flags are ignored.\n"
+		     "Exit status: 0 after a shutdown, 1 when the kernel cannot start, 2 for a bad command line,\n"
+		     "128 plus the signal or Python's own code when Python died.\n");
+}

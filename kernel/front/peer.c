@@ -1,0 +1,138 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* peer: the front's end of one link. */
+#include "kernel/front/peer.h"
+
+#include <errno.h>
+#include <string.h>
+#include <sys/socket.h>
+#include <unistd.h>
+
+#define READ_SIZE ((size_t)256 << 10)
+#define KEEP_SIZE ((size_t)1 << 20) /* read buffer kept between frames */
+
+void peer_init(struct peer *p, int fd)
+{
+	*p = (struct peer){ .fd = fd, .out_fd = -1 };
+	p->in = BUFFER_INIT((size_t)LINK_MAX_BODY + LINK_HEADER_SIZE + READ_SIZE);
+	p->out = BUFFER_INIT((size_t)LINK_MAX_BODY + ((size_t)1 << 20));
+}
+
+void peer_deinit(struct peer *p)
+{
+	if (p->fd >= 0)
+		(void)close(p->fd);
+	if (p->out_fd >= 0)
+		(void)close(p->out_fd);
+	buffer_deinit(&p->in);
+	buffer_deinit(&p->out);
+	p->fd = p->out_fd = -1;
+	p->in_used = 0;
+}
+
+static void drop_used(struct peer *p)
+{
+	if (!p->in_used)
+		return;
+	buffer_consume(&p->in, p->in_used);
+	p->in_used = 0;
+	if (p->in.len == 0 && p->in.size > KEEP_SIZE)
+		buffer_deinit(&p->in);
+}
+
+int peer_fill(struct peer *p)
+{
+	ssize_t n;
+
+	drop_used(p);
+	if (buffer_reserve(&p->in, READ_SIZE) < 0)
+		return -ENOMEM;
+	n = recv(p->fd, p->in.data + p->in.len, READ_SIZE, MSG_DONTWAIT);
+	if (n < 0)
+		return errno == EAGAIN || errno == EINTR ? 0 : -ECONNRESET;
+	if (n == 0)
+		return -ECONNRESET;
+	p->in.len += (size_t)n;
+	return (int)n;
+}
+
+int peer_next(struct peer *p, struct peer_frame *ret, struct error *err)
+{
+	struct slice bytes = slice_from(p->in.data + p->in_used, p->in.len - p->in_used);
+	struct link_header header;
+	struct slice body;
+	int r = link_header_parse(bytes, LINK_UP, &header);
+
+	if (r == LINK_E_MORE)
+		return 0;
+	if (r)
+		return error_set(err, -EBADMSG, "bad link frame: %s", link_strerror(r));
+	if (bytes.len < LINK_HEADER_SIZE + (size_t)header.body_len)
+		return 0;
+	body = slice_from(bytes.data + LINK_HEADER_SIZE, header.body_len);
+	p->in_used += LINK_HEADER_SIZE + (size_t)header.body_len;
+	ret->type = header.type;
+	ret->ring_pos = header.ring_pos;
+	if (link_body_open(header.type, body, &ret->fields, &ret->n_fields) < 0)
+		return error_set(err, -EBADMSG, "bad body of a %s frame", link_type_name(header.type));
+	return 1;
+}
+
+size_t peer_begin(struct peer *p)
+{
+	return link_frame_begin(&p->out);
+}
+
+static ssize_t write_some(struct peer *p)
+{
+	struct iovec iov = { p->out.data, p->out.len };
+	struct msghdr msg = { .msg_iov = &iov, .msg_iovlen = 1 };
+	_Alignas(struct cmsghdr) char control[CMSG_SPACE(sizeof(int))] = { 0 };
+	ssize_t n;
+
+	if (p->out_fd >= 0) {
+		struct cmsghdr *c;
+
+		msg.msg_control = control;
+		msg.msg_controllen = sizeof(control);
+		c = CMSG_FIRSTHDR(&msg);
+		c->cmsg_level = SOL_SOCKET;
+		c->cmsg_type = SCM_RIGHTS;
+		c->cmsg_len = CMSG_LEN(sizeof(int));
+		memcpy(CMSG_DATA(c), &p->out_fd, sizeof(int));
+	}
+	n = sendmsg(p->fd, &msg, MSG_DONTWAIT | MSG_NOSIGNAL);
+	if (n > 0 && p->out_fd >= 0) {
+		(void)close(p->out_fd);
+		p->out_fd = -1;
+	}
+	return n;
+}
+
+int peer_flush(struct peer *p)
+{
+	while (p->out.len && p->fd >= 0) {
+		ssize_t n = write_some(p);
+
+		if (n < 0 && errno == EINTR)
+			continue;
+		if (n < 0)
+			return errno == EAGAIN ? 1 : -errno;
+		buffer_consume(&p->out, (size_t)n);
+	}
+	if (p->out.size > KEEP_SIZE)
+		buffer_deinit(&p->out);
+	return 0;
+}
+
+int peer_end(struct peer *p, size_t begin, enum link_type type)
+{
+	int r = link_frame_end(&p->out, begin, type, 0);
+
+	if (r < 0) {
+		p->out.len = begin;
+		p->out.failed = 0;
+		return r;
+	}
+	r = peer_flush(p);
+	return r < 0 ? r : 0;
+}

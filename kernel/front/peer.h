@@ -1,0 +1,39 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* peer: the front's end of one link (specs/link.md 3): bounded reading, queued writing. What comes in is hostile. */
+#ifndef HUSK_FRONT_PEER_H
+#define HUSK_FRONT_PEER_H
+
+#include "protocol/base/buffer.h"
+#include "protocol/base/error.h"
+#include "protocol/link/link.h"
+
+struct peer {
+	int fd;            /* -1: closed */
+	struct buffer in;
+	size_t in_used;    /* bytes of "in" already handed out */
+	struct buffer out; /* not yet written */
+	int out_fd;        /* descriptor that rides with the next bytes; -1 */
+};
+
+struct peer_frame {
+	enum link_type type;
+	uint64_t ring_pos;
+	struct msgpack_reader fields;
+	uint32_t n_fields;
+};
+
+void peer_init(struct peer *p, int fd); /* takes the descriptor over */
+void peer_deinit(struct peer *p);
+
+/* Reads once. Bytes read, 0 when there is nothing, -ECONNRESET at the end of the link. */
+int peer_fill(struct peer *p) must_check;
+
+/* Next complete frame: 1 with *ret (borrowed until the next call of peer_*), 0: not yet, -EBADMSG with err. */
+int peer_next(struct peer *p, struct peer_frame *ret, struct error *err) must_check;
+
+/* Writing: append a body between begin and end; end sends what the socket takes and keeps the rest. */
+size_t peer_begin(struct peer *p);
+int peer_end(struct peer *p, size_t begin, enum link_type type) must_check;
+int peer_flush(struct peer *p) must_check; /* 0 all written, 1 some left, -errno */
+
+#endif

@@ -1,0 +1,58 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* request: a client's message and the queue it waits in. */
+#include "kernel/front/request.h"
+
+struct request *request_new(struct parcel *parcel, const struct message *m, enum connection_port port)
+{
+	struct request *r = calloc(1, sizeof(*r));
+
+	if (!r)
+		return NULL;
+	r->parcel = *parcel;
+	*parcel = (struct parcel){ 0 };
+	r->message = *m;
+	r->port = port;
+	return r;
+}
+
+struct request *request_free(struct request *r)
+{
+	if (r) {
+		parcel_deinit(&r->parcel);
+		free(r);
+	}
+	return NULL;
+}
+
+void queue_init(struct queue *q)
+{
+	*q = (struct queue){ .tail = &q->head };
+}
+
+void queue_push(struct queue *q, struct request *r)
+{
+	r->next = NULL;
+	*q->tail = r;
+	q->tail = &r->next;
+	q->n++;
+	q->n_bytes += r->parcel.n_bytes;
+}
+
+struct request *queue_pop(struct queue *q)
+{
+	struct request *r = q->head;
+
+	if (!r)
+		return NULL;
+	q->head = r->next;
+	if (!q->head)
+		q->tail = &q->head;
+	q->n--;
+	q->n_bytes -= r->parcel.n_bytes;
+	return r;
+}
+
+bool queue_is_full(const struct queue *q)
+{
+	return q->n >= QUEUE_MAX || (q->n && q->n_bytes >= QUEUE_MAX_BYTES);
+}

@@ -1,0 +1,51 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* request: one message from a client, from its arrival to its terminal reply and idle. */
+#ifndef HUSK_FRONT_REQUEST_H
+#define HUSK_FRONT_REQUEST_H
+
+#include <stdbool.h>
+
+#include "kernel/front/channels.h"
+#include "protocol/base/clock.h"
+#include "protocol/wire/message.h"
+
+struct request {
+	struct request *next;
+	struct parcel parcel;   /* owns the bytes that message borrows */
+	struct message message;
+	enum connection_port port;
+	uint32_t turn;          /* 0 until it begins */
+	uint64_t started_usec;  /* monotonic; 0 until it begins */
+	char started_iso[CLOCK_ISO8601_SIZE];
+	uint32_t count;         /* execution count that execute_input said */
+	uint64_t output_before; /* of output_total() */
+	bool silent;
+	bool store_history;
+	bool stop_on_error;
+	bool allow_stdin;
+	bool aborted;           /* waits only for its "aborted" reply */
+	bool interrupted;       /* an interrupt was sent to it */
+	bool killed;            /* the interrupt ended in a kill */
+	bool waits_for_input;
+};
+
+struct request *request_new(struct parcel *parcel, const struct message *m, enum connection_port port); /* takes the parcel */
+struct request *request_free(struct request *r);
+
+/* FIFO with bounds in count and bytes. */
+struct queue {
+	struct request *head;
+	struct request **tail;
+	size_t n;
+	size_t n_bytes;
+};
+
+#define QUEUE_MAX 4096
+#define QUEUE_MAX_BYTES ((size_t)64 << 20)
+
+void queue_init(struct queue *q);
+void queue_push(struct queue *q, struct request *r);
+struct request *queue_pop(struct queue *q); /* NULL when empty */
+bool queue_is_full(const struct queue *q);  /* by count, or by bytes when something is queued */
+
+#endif

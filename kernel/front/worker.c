@@ -1,0 +1,203 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * worker: the process that runs Python, as its front sees it.
+ *
+ * The front is the subreaper of its worker's orphans, so at the end everything below the front can be found and ended.
+ * The worker stays in the front's process group: a client that signals the group reaches the tenant's children too,
+ * as it would with ipykernel.
+ */
+#include "kernel/front/worker.h"
+
+#include <dirent.h>
+#include <errno.h>
+#include <fcntl.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/eventfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "protocol/link/link.h"
+
+#define INTERRUPT_SIGNAL (SIGRTMIN + 5)
+#define PIPE_SIZE (256 << 10)
+#define MAX_PROCESSES 4096
+
+int worker_prepare(struct worker *w, int ret_child_fds[2], struct error *err)
+{
+	int pair[2];
+
+	*w = WORKER_NONE;
+	for (int i = 0; i < 2; i++) {
+		if (pipe2(pair, O_CLOEXEC) < 0)
+			return error_set(err, -errno, "cannot make a pipe: %s", strerror(errno));
+		(void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
+		(void)fcntl(pair[0], F_SETPIPE_SZ, PIPE_SIZE);
+		w->pipes[i] = pair[0];
+		ret_child_fds[i] = pair[1];
+	}
+	w->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (w->doorbell < 0)
+		return error_set(err, -errno, "cannot make an eventfd: %s", strerror(errno));
+	return 0;
+}
+
+/* Between fork and exec: async-signal-safe calls only. fds[i] becomes descriptor i; none of them is below
+ * LINK_FD_END (worker_start() sees to that), so no dup2() overwrites one that is still needed. */
+static void exec_child(const struct worker_source *source, char *const argv[], const int fds[LINK_FD_END])
+{
+	sigset_t none;
+
+	for (int i = 0; i < LINK_FD_END; i++)
+		if (dup2(fds[i], i) < 0)
+			_exit(127);
+	(void)syscall(SYS_close_range, LINK_FD_END, ~0U, 0);
+	(void)sigemptyset(&none);
+	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	for (int s = 1; s < NSIG; s++)
+		(void)signal(s, SIG_DFL);
+	if (source->cwd && chdir(source->cwd) < 0)
+		_exit(127);
+	(void)execv(source->launcher, argv);
+	_exit(127);
+}
+
+static void close_high(int fds[LINK_FD_END])
+{
+	for (int i = 0; i < LINK_FD_END; i++)
+		if (fds[i] >= 0)
+			(void)close(fds[i]);
+}
+
+/* Copies of the child's descriptors above those it will have. */
+static int collect_high(int fds[LINK_FD_END], const int from[LINK_FD_END])
+{
+	for (int i = 0; i < LINK_FD_END; i++)
+		fds[i] = -1;
+	for (int i = 0; i < LINK_FD_END; i++) {
+		fds[i] = fcntl(from[i], F_DUPFD_CLOEXEC, LINK_FD_END);
+		if (fds[i] < 0)
+			return -errno;
+	}
+	return 0;
+}
+
+int worker_start(struct worker *w, const struct worker_source *source, int ring_fd, const int child_fds[2],
+    struct error *err)
+{
+	const char *argv[4] = { source->launcher, NULL };
+	int link[2], fds[LINK_FD_END], r;
+	_cleanup_(closep) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	_cleanup_(closep) int child_link = -1;
+	pid_t pid;
+
+	if (source->python) {
+		argv[1] = "--python";
+		argv[2] = source->python;
+	}
+	if (null_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, link) < 0)
+		return error_set(err, -errno, "cannot make the link: %s", strerror(errno));
+	w->link_fd = link[0];
+	child_link = link[1];
+	r = collect_high(fds, (const int[LINK_FD_END]){ null_fd, child_fds[0], child_fds[1], child_link, ring_fd,
+	    w->doorbell, w->pipes[0], w->pipes[1] });
+	pid = r < 0 ? -1 : fork();
+	if (pid == 0)
+		exec_child(source, (char *const *)(uintptr_t)argv, fds);
+	if (pid < 0)
+		r = error_set(err, r < 0 ? r : -errno, "cannot start the worker: %s", strerror(errno));
+	close_high(fds);
+	w->pid = pid > 0 ? pid : 0;
+	return r < 0 ? r : 0;
+}
+
+void worker_close(struct worker *w)
+{
+	int *const all[] = { &w->link_fd, &w->doorbell, &w->pipes[0], &w->pipes[1] };
+
+	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
+		if (*all[i] >= 0)
+			(void)close(*all[i]);
+		*all[i] = -1;
+	}
+	w->pid = 0;
+}
+
+void worker_kill(const struct worker *w)
+{
+	if (w->pid > 0)
+		(void)kill(w->pid, SIGKILL);
+}
+
+void worker_signal(const struct worker *w)
+{
+	if (w->pid > 0)
+		(void)syscall(SYS_tgkill, w->pid, w->pid, INTERRUPT_SIGNAL);
+}
+
+void worker_describe_status(int status, char *ret_text, size_t size)
+{
+	if (WIFSIGNALED(status)) {
+		const char *name = sigabbrev_np(WTERMSIG(status));
+
+		(void)snprintf(ret_text, size, "signal %d (%s%s)", WTERMSIG(status), name ? "SIG" : "unknown",
+		    name ? name : "");
+	} else {
+		(void)snprintf(ret_text, size, "exit code %d", WEXITSTATUS(status));
+	}
+}
+
+/* Parent of a process; 0 when it is gone. The command in brackets may hold anything, so it is skipped from behind. */
+static pid_t parent_of(pid_t pid)
+{
+	char path[64], text[512];
+	const char *p;
+	int ppid = 0;
+	ssize_t n;
+	_cleanup_(closep) int fd = -1;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	fd = open(path, O_RDONLY | O_CLOEXEC);
+	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
+	if (n <= 0)
+		return 0;
+	text[n] = '\0';
+	p = strrchr(text, ')');
+	if (!p || sscanf(p + 1, " %*c %d", &ppid) != 1)
+		return 0;
+	return ppid;
+}
+
+static bool is_below(pid_t pid, pid_t root)
+{
+	for (int depth = 0; pid > 1 && depth < 64; depth++) {
+		if (pid == root)
+			return true;
+		pid = parent_of(pid);
+	}
+	return false;
+}
+
+unsigned worker_signal_descendants(pid_t except, int signal_number)
+{
+	DIR *dir = opendir("/proc");
+	pid_t self = getpid();
+	unsigned n = 0;
+	struct dirent *e;
+
+	while (dir && n < MAX_PROCESSES && (e = readdir(dir)) != NULL) {
+		pid_t pid = (pid_t)atoi(e->d_name);
+
+		if (pid <= 1 || pid == self || pid == except || !is_below(pid, self))
+			continue;
+		n++;
+		if (signal_number)
+			(void)kill(pid, signal_number);
+	}
+	if (dir)
+		(void)closedir(dir);
+	return n;
+}
