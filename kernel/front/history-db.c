@@ -145,6 +145,23 @@ void history_db_close(struct history_db *db)
 	free(db);
 }
 
+static void run_plain(struct history_db *db, const char *sql)
+{
+	if (db && sqlite3_exec(db->sql, sql, NULL, NULL, NULL) != SQLITE_OK)
+		log_warning("history: %s", sqlite3_errmsg(db->sql));
+}
+
+void history_db_begin(struct history_db *db)
+{
+	run_plain(db, "BEGIN");
+}
+
+void history_db_commit(struct history_db *db)
+{
+	if (db && !sqlite3_get_autocommit(db->sql))
+		run_plain(db, "COMMIT");
+}
+
 static void bind_slice(sqlite3_stmt *stmt, int i, struct slice s)
 {
 	(void)sqlite3_bind_text(stmt, i, s.data ? s.data : "", (int)s.len, SQLITE_TRANSIENT);

@@ -11,6 +11,10 @@ struct history_db;
 struct history_db *history_db_open(const char *path);
 void history_db_close(struct history_db *db); /* accepts NULL; writes the session's end */
 
+/* A transaction around several stores; both are optional. */
+void history_db_begin(struct history_db *db);
+void history_db_commit(struct history_db *db);
+
 void history_db_store(struct history_db *db, uint32_t line, struct slice source, struct slice source_raw,
     struct slice output);
 /* Appends the JSON list that answers a history_request's content; "[]" for what is unknown or fails. */

@@ -18,6 +18,8 @@
 #include "protocol/base/clock.h"
 #include "protocol/base/log.h"
 
+#define BATCH_NSEC (200L * 1000 * 1000) /* how long an entry waits for others, to share their transaction */
+
 struct job {
 	struct job *next;
 	bool is_question;
@@ -45,6 +47,7 @@ struct history {
 	pthread_cond_t done;
 	struct job_list jobs;
 	struct job_list answers;
+	unsigned n_questions;
 	bool stop;
 	bool stopped;
 	bool abandoned; /* the owner has gone; the thread frees */
@@ -130,14 +133,35 @@ static void handle(struct history_db *db, struct job *j)
 	j->text[0] = answer;
 }
 
-static void answer(struct history *h, struct job *j)
+static void finish(struct history *h, struct job *j)
 {
 	uint64_t one = 1;
 	ssize_t n;
 
+	if (!j->is_question) {
+		job_free(j);
+		return;
+	}
+	h->n_questions--;
 	list_push(&h->answers, j);
 	n = write(h->event_fd, &one, sizeof(one));
 	(void)n;
+}
+
+/* Called and left with the lock held. Entries wait a little for more of them, questions do not wait. */
+static void wait_for_jobs(struct history *h)
+{
+	struct timespec until;
+
+	while (!h->jobs.head && !h->stop)
+		(void)pthread_cond_wait(&h->wake, &h->lock);
+	(void)clock_gettime(CLOCK_MONOTONIC, &until);
+	until.tv_nsec += BATCH_NSEC;
+	until.tv_sec += until.tv_nsec / 1000000000;
+	until.tv_nsec %= 1000000000;
+	while (!h->stop && !h->n_questions && h->jobs.n < HISTORY_MAX_JOBS / 2)
+		if (pthread_cond_timedwait(&h->wake, &h->lock, &until) != 0)
+			return;
 }
 
 static void *history_thread(void *arg)
@@ -145,20 +169,24 @@ static void *history_thread(void *arg)
 	struct history *h = arg;
 	struct history_db *db = history_db_open(h->path);
 	struct job *j;
+	bool last = false;
 
 	(void)pthread_mutex_lock(&h->lock);
-	for (;;) {
-		while (!(j = list_pop(&h->jobs)) && !h->stop)
-			(void)pthread_cond_wait(&h->wake, &h->lock);
-		if (!j)
-			break;
+	while (!last) {
+		wait_for_jobs(h);
+		last = h->stop;
 		(void)pthread_mutex_unlock(&h->lock);
-		handle(db, j);
+		history_db_begin(db);
 		(void)pthread_mutex_lock(&h->lock);
-		if (j->is_question)
-			answer(h, j);
-		else
-			job_free(j);
+		while ((j = list_pop(&h->jobs))) {
+			(void)pthread_mutex_unlock(&h->lock);
+			handle(db, j);
+			(void)pthread_mutex_lock(&h->lock);
+			finish(h, j);
+		}
+		(void)pthread_mutex_unlock(&h->lock);
+		history_db_commit(db);
+		(void)pthread_mutex_lock(&h->lock);
 	}
 	(void)pthread_mutex_unlock(&h->lock);
 	history_db_close(db);
@@ -198,8 +226,10 @@ static bool submit(struct history *h, struct job *j)
 	fits = !failed && h->jobs.n < HISTORY_MAX_JOBS && h->jobs.n_bytes + j->n_bytes <= HISTORY_MAX_BYTES &&
 	    ensure_thread(h);
 	if (fits) {
+		h->n_questions += j->is_question;
 		list_push(&h->jobs, j);
-		(void)pthread_cond_signal(&h->wake);
+		if (j->is_question || h->jobs.n == 1 || h->jobs.n == HISTORY_MAX_JOBS / 2)
+			(void)pthread_cond_signal(&h->wake);
 	}
 	(void)pthread_mutex_unlock(&h->lock);
 	if (!fits) {

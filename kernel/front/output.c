@@ -301,6 +301,7 @@ void output_begin(struct output *o, uint32_t turn, uint64_t now)
 {
 	(void)pull_ring(o, UINT64_MAX, SIZE_MAX);
 	flush(o, true);
+	o->n_tail = 0;
 	o->turn = turn;
 	o->deadline = now + OUTPUT_DELAY_USEC;
 	if (o->shared)
