@@ -61,12 +61,14 @@ apt_need() {
 }
 
 apt_install() {
-	local apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
+	local package apt=(env DEBIAN_FRONTEND=noninteractive apt-get -qq -o Dpkg::Use-Pty=0 -o DPkg::Lock::Timeout=300)
 
 	[ "$(id -u)" = 0 ] || apt=(sudo "${apt[@]}")
-	if ! apt-cache show "$@" >/dev/null 2>&1; then
+	for package in "$@"; do
+		apt-cache show "$package" >/dev/null 2>&1 && continue
 		logged "read the package lists" apt-update "${apt[@]}" update
-	fi
+		break
+	done
 	# A list that is too old names files that the mirror no longer has: read it again, once.
 	if ! (logged "install packages" apt-install "${apt[@]}" install -y --no-install-recommends "$@"); then
 		logged "read the package lists anew" apt-update "${apt[@]}" update
