@@ -148,7 +148,7 @@ def table(kernels: list[Kernel], samples: Samples, failed: dict[str, dict[str, s
 
 def conditions(kernels: list[Kernel], python: str, cpus: tuple[int, int] | None, rounds: int) -> dict[str, Any]:
     return {
-        "date": datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds"),
+        "date": datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds"),
         "machine": f"{platform.system()} {platform.release()} {platform.machine()}, {os.cpu_count()} CPUs",
         "load": [round(x, 2) for x in os.getloadavg()],
         "python": platform.python_version() if python == sys.executable else output_of([python, "--version"]),
@@ -161,7 +161,7 @@ def conditions(kernels: list[Kernel], python: str, cpus: tuple[int, int] | None,
 
 def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
-    parser.add_argument("--client", default=None, help="bench-client (default: in the build directory given by --build)")
+    parser.add_argument("--client", default=None, help="bench-client (default: of the build directory)")
     parser.add_argument("--build", type=Path, default=Path.cwd(), help="build directory (default: the current one)")
     parser.add_argument("--husk", default=None, help="husk-kernel (default: of the build directory, else on PATH)")
     parser.add_argument("--python", default=None, help="interpreter with the peers (default: of tools/venv bench)")
@@ -184,7 +184,9 @@ def find_program(given: str | None, build: Path, places: list[str], name: str) -
     return shutil.which(name)
 
 
-def run(options: argparse.Namespace, client: str, kernels: list[Kernel], todo: list[str], rounds: int) -> dict[str, Any]:
+def run(
+    options: argparse.Namespace, client: str, kernels: list[Kernel], todo: list[str], rounds: int
+) -> dict[str, Any]:
     """All rounds, kernels interleaved."""
     cpus = tuple(int(x) for x in options.cpus.split(",")) if options.cpus else None
     samples: Samples = {k.name: {} for k in kernels}
