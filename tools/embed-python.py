@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes kernel/worker/embedded.c: the worker's Python sources as C strings.
 
-usage: embed-python.py OUTPUT ROOT FILE...
-FILE lies below ROOT; its module name is its path below ROOT.
+usage: embed-python.py OUTPUT ROOT
+Every *.py below ROOT is carried; its module name is its path below ROOT. OUTPUT is touched only when it changes.
 """
 
 import hashlib
@@ -56,28 +56,31 @@ def c_entry(name: str, path: PurePath, is_package: bool, source: bytes) -> str:
     return f'\t{{ "{name}", EMBEDDED_PREFIX "{path.as_posix()}", {flag},\n{text},\n\t  {len(source)} }},\n'
 
 
-def main(arguments: list[str]) -> int:
-    if len(arguments) < 3:
-        print(__doc__, file=sys.stderr)
-        return 2
-    output, root = Path(arguments[0]), Path(arguments[1])
+def embedded_c(root: Path) -> str:
+    """Text of the C file for all modules below `root`."""
     digest = hashlib.sha256()
-    modules = []
-    for file in arguments[2:]:
-        path = Path(file).resolve().relative_to(root.resolve())
-        modules.append((*module_name(path), path, Path(file).read_bytes()))
-    modules.sort(key=lambda module: module[0])
+    modules = [(*module_name(path), path) for path in (file.relative_to(root) for file in root.rglob("*.py"))]
     text = HEAD
-    for name, is_package, path, source in modules:
+    for name, is_package, path in sorted(modules):
+        source = (root / path).read_bytes()
         if b"\0" in source:
-            print(f"{path}: contains a NUL byte", file=sys.stderr)
-            return 1
+            raise ValueError(f"{path} contains a NUL byte")
         compile(source, str(path), "exec")
         digest.update(f"{name} {len(source)}\n".encode() + source)
         text += c_entry(name, path, is_package, source)
+    return text + TAIL.format(hash=digest.hexdigest())
+
+
+def main(arguments: list[str]) -> int:
+    if len(arguments) != 2:
+        print(__doc__, file=sys.stderr)
+        return 2
+    output, root = Path(arguments[0]), Path(arguments[1])
+    text = embedded_c(root)
+    if output.exists() and output.read_text(encoding="ascii") == text:
+        return 0
     temporary = output.with_name(output.name + ".tmp")
-    temporary.parent.mkdir(parents=True, exist_ok=True)
-    temporary.write_text(text + TAIL.format(hash=digest.hexdigest()), encoding="ascii")
+    temporary.write_text(text, encoding="ascii")
     temporary.replace(output)
     return 0
 

@@ -13,22 +13,6 @@
 
 #include "kernel/worker/pyapi.h"
 
-static const struct pyconfig_layout layouts[] = {
-#define PYCONFIG(minor, size, use_environment, install_signal_handlers, faulthandler, parse_argv, program_name, executable) \
-	{ minor, size, use_environment, install_signal_handlers, faulthandler, parse_argv, program_name, executable },
-#include "kernel/worker/pyconfig.def"
-#undef PYCONFIG
-};
-
-const struct pyconfig_layout *pyconfig_layout(int minor)
-{
-	for (size_t i = 0; i < ARRAY_SIZE(layouts); i++) {
-		if (layouts[i].minor == minor)
-			return &layouts[i];
-	}
-	return NULL;
-}
-
 static int *int_at(void *config, size_t offset)
 {
 	return (int *)((char *)config + offset);

@@ -22,6 +22,9 @@ struct pyconfig_layout {
 /* NULL when this minor of Python 3 is not known. */
 const struct pyconfig_layout *pyconfig_layout(int minor);
 
+/* The minors of pyconfig.def, for messages: "3.11, 3.12, 3.13". */
+const char *pyconfig_known(void);
+
 /* Starts the interpreter as "python", the path by which the user names it, would run. -ENOTSUP when its PyConfig is not
  * the one in the table, -EIO when it does not come up. */
 int pyconfig_start(const char *python, struct error *err) must_check;
