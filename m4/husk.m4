@@ -52,7 +52,7 @@ AC_DEFUN([HUSK_PKG_OPTIONAL], [
 	m4_pushdef([husk_lower], m4_tolower([$1]))
 	PKG_CHECK_MODULES([$1], [$2], [have_[]husk_lower=yes], [
 		have_[]husk_lower=no
-		AC_MSG_WARN([$4 are left out: apt-get install $3])
+		AC_MSG_WARN([left out for want of $2: $4 (apt-get install $3)])
 	])
 	AM_CONDITIONAL([HAVE_$1], [test $have_[]husk_lower = yes])
 	m4_popdef([husk_lower])

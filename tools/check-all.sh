@@ -44,13 +44,15 @@ fuzz_smoke() {
 	done
 }
 
+# One round with few samples: shows that it runs. Numbers to believe come from tests/bench/run.py alone, on a quiet machine.
 bench_smoke() {
 	local venv
 
-	step "Bench, smoke run (no number is judged)"
+	step "Bench, one quick round (no number is judged)"
 	venv=$("$source_dir/tools/venv" bench) || return 1
 	one "build the bench client" bench-build make -C "$all_build/plain" tests/bench/bench-client
-	one "bench" bench "$venv/bin/python" "$source_dir/tests/bench/run.py" --build "$all_build/plain" --smoke
+	one "bench" bench "$venv/bin/python" "$source_dir/tests/bench/run.py" --build "$all_build/plain" --quick \
+		--json "$log_dir/bench.json" --output "$log_dir/bench.txt"
 }
 
 # Real programs and libraries: notebooks through nbclient and its kin, JupyterLab in Chromium.
