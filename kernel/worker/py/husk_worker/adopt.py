@@ -1,0 +1,103 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Building the shell in a session that has begun without it: what was recorded so far becomes the shell's."""
+
+import sys
+
+from husk_worker import errors
+
+
+def build(runtime: object, cell: "int | None") -> None:
+    """Sets runtime.shell: IPython's when it can be had, else the plain one.
+
+    cell: number of the plain cell that is still running, whose input is recorded already.
+    """
+    cold = runtime.cold
+    names = cold.take_names()
+    try:
+        shell = _ipython(runtime)
+    except ModuleNotFoundError as error:
+        if error.name != "IPython":
+            _say_broken(error)
+        shell = None
+    except BaseException as error:
+        _say_broken(error)
+        shell = None
+    if shell is None:
+        cold.ns.update(names)
+        from husk_worker.plain import PlainShell
+
+        runtime.shell = PlainShell(runtime, cold, cell)
+        runtime.executor.aio.watch()
+        return
+    runtime.shell = shell
+    _hand_over(cold, shell, names, cell)
+    runtime.forward_input()
+    runtime.executor.aio.watch()
+    if runtime.must_build():
+        from husk_worker import startup
+
+        startup.run(runtime, shell)
+    runtime.cold = None
+
+
+def _ipython(runtime: object) -> object:
+    """A new IPython shell. Raises ImportError, and whatever a broken IPython raises."""
+    from husk_worker import shell, startup
+
+    if runtime.must_build():
+        startup.load_config(runtime)
+    return shell.build(runtime)
+
+
+def _say_broken(error: BaseException) -> None:
+    """IPython is there but cannot be used: the user should know why the session is a plain one."""
+    sys.__stderr__.write("IPython cannot be used here, cells run without it:\n")
+    sys.__stderr__.write("\n".join(errors.plain_traceback(error)) + "\n")
+
+
+def _hand_over(cold: object, shell: object, names: dict, cell: "int | None") -> None:
+    """Gives the shell what plain cells have left: names, histories, values, file names."""
+    own = {name: value for name, value in names.items() if name[0] != "_"}
+    hidden = {name: value for name, value in names.items() if name[0] == "_"}
+    shell.user_ns.update(names)
+    for name in own:
+        shell.user_ns_hidden.pop(name, None)
+    shell.user_ns_hidden.update(hidden)
+    if not cold.cells:
+        return
+    manager = shell.history_manager
+    manager.input_hist_parsed[:] = cold.parsed
+    manager.input_hist_raw[:] = cold.raw
+    manager._i00, manager._i, manager._ii, manager._iii = cold.recent
+    manager.output_hist.update(cold.out)
+    manager.output_hist_reprs.update(cold.texts)
+    hook = shell.displayhook
+    hook._, hook.__, hook.___ = cold.under
+    outputs = getattr(manager, "outputs", None)
+    if outputs is not None:
+        from IPython.core.history import HistoryOutput
+
+        for number, text in cold.texts.items():
+            outputs[number].append(HistoryOutput(output_type="execute_result", bundle={"text/plain": text}))
+    for number, text, raw in cold.cells:
+        shell.compile.cache(text, number, raw_code=raw)
+    shell.execution_count = cold.count
+    _remember_last(cold, shell)
+    if cell is not None and type(shell).counts_first:
+        shell.execution_count = cell + 1
+
+
+def _remember_last(cold: object, shell: object) -> None:
+    """The result object of the last plain cell."""
+    from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
+
+    from husk_worker import link, shellinfo
+
+    number, text, raw = cold.cells[-1]
+    nothing = link.Request(0, b"", [], b"")
+    info = shellinfo.of(shell).execution_info(ExecutionInfo, raw, True, False, nothing, text)
+    result = ExecutionResult(info)
+    result.execution_count = number
+    result.result = cold.out.get(number)
+    shell.last_execution_result = result
+    shell.last_execution_succeeded = True

@@ -1,0 +1,276 @@
+# SPDX-License-Identifier: Apache-2.0
+"""asyncio around the cells of one thread: a loop that is running during every cell and goes on between them.
+
+asyncio is never imported for its own sake. Once the user's code has imported it, cells see a running loop (asked for by
+its two internal marks, so a plain cell pays nothing for it); top-level await drives it; while the worker waits for
+frames it serves the loop's descriptors and timers.
+"""
+
+import _thread
+import sys
+
+import _husk
+
+
+_main = None
+
+
+def loop() -> object:
+    """The main thread's asyncio loop; imports asyncio."""
+    if _main.loop is None:
+        import asyncio  # noqa: F401  the watch makes the loop
+    if _main.loop is None:
+        _main.load()
+    return _main.loop
+
+
+class Aio:
+    """The loop of one serving thread.
+
+    link: the Link of the thread; main: whether interrupts reach it; loop: None until asyncio has been imported.
+    on_frame: called with a frame that arrives during a top-level await (the main loop cannot see it then).
+    """
+
+    __slots__ = ("link", "main", "loop", "on_frame", "_thread_id", "_inside", "_set_running", "_get_running")
+
+    def __init__(self, link: object, main: bool, on_frame: object) -> None:
+        self.link = link
+        self.main = main
+        self.loop = None
+        self.on_frame = on_frame
+        self._thread_id = _thread.get_ident()
+        self._inside = False
+
+    def watch(self) -> None:
+        """Makes the loop as soon as asyncio has been imported; for the main thread."""
+        global _main
+        _main = self
+        if "asyncio" in sys.modules:
+            self.load()
+        else:
+            sys.meta_path.insert(0, _Watch(self))
+
+    def load(self) -> None:
+        """Makes the loop, and starts it when a cell of this thread is running now."""
+        if self.loop is None or self.loop.is_closed():
+            import asyncio
+
+            self._set_running = asyncio._set_running_loop
+            self._get_running = asyncio._get_running_loop
+            self.loop = asyncio.SelectorEventLoop()
+            if _thread.get_ident() == self._thread_id:
+                asyncio.set_event_loop(self.loop)
+        if self._inside and _thread.get_ident() == self._thread_id and self._get_running() is None:
+            self._mark()
+
+    def enter(self) -> None:
+        """A cell begins."""
+        self._inside = True
+        if self.loop is None:
+            if self.main or "asyncio" not in sys.modules:
+                return
+            self.load()
+        elif self.loop.is_closed():
+            self.load()
+        self._mark()
+
+    def leave(self) -> None:
+        """A cell has ended."""
+        self._inside = False
+        if self.loop is not None:
+            self._unmark()
+
+    def close(self) -> None:
+        """Gives the loop back; for a thread that ends."""
+        if self.loop is not None and not self.loop.is_closed():
+            self._unmark()
+            self.loop.close()
+
+    def _mark(self) -> None:
+        self.loop._thread_id = self._thread_id
+        self._set_running(self.loop)
+
+    def _unmark(self) -> None:
+        self.loop._thread_id = None
+        self._set_running(None)
+
+    # Between cells
+
+    def recv(self) -> "tuple | None":
+        """Next frame for the thread's serving loop; the asyncio loop runs as long as none is there."""
+        link = self.link
+        while self.loop is not None and not self.loop.is_closed():
+            if link.pending():
+                break
+            loop = self.loop
+            timeout = None
+            if loop._ready or loop._stopping:
+                timeout = 0.0
+            elif loop._scheduled:
+                timeout = max(0.0, loop._scheduled[0]._when - loop.time())
+            if timeout != 0.0:
+                frame = link.recv(timeout, loop._selector.fileno())
+                if frame is not None:
+                    return frame
+            self._turn_once()
+        return link.recv()
+
+    def _turn_once(self) -> None:
+        """Runs what is ready. A task's exception is its own affair; SystemExit and the like must not end the worker."""
+        loop = self.loop
+        loop.call_soon(loop.stop)
+        try:
+            loop.run_forever()
+        except BaseException as error:
+            if isinstance(error, _husk.Closed):
+                raise
+            loop.call_exception_handler({"message": "exception in a callback between cells", "exception": error})
+
+    # Top-level await
+
+    def drive(self, turn: int, context: object, coro: object) -> object:
+        """Runs a cell's coroutine to its end and returns its value; raises what it raises.
+
+        context: the contextvars.Context that it runs in. An interrupt is thrown into the coroutine where it waits; when
+        that did not arrive by the next one (its wake-up was lost, or something swallows it), directly.
+        """
+        self.load()
+        self._unmark()
+        loop = self.loop
+        cell = _cell_class()(coro)
+        cell.task = loop.create_task(cell, context=context)
+        if self.main:
+            loop.add_reader(self.link.fd, self._readable)
+        try:
+            while not (cell.finished or cell.task.done()):
+                try:
+                    if self.main:
+                        _husk.guard(turn, self._run_until, cell.task)
+                    else:
+                        self._run_until(cell.task)
+                except KeyboardInterrupt as error:
+                    cell.interrupt(error)
+                except SystemExit:
+                    if not cell.task.done():
+                        continue  # of another task, which keeps it
+        finally:
+            if self.main:
+                loop.remove_reader(self.link.fd)
+            self._mark()
+        if cell.finished:
+            if cell.error is not None:
+                raise cell.error
+            return cell.value
+        return cell.task.result()
+
+    def _run_until(self, task: object) -> None:
+        task.add_done_callback(self._stop)
+        try:
+            self.loop.run_forever()
+        finally:
+            task.remove_done_callback(self._stop)
+
+    def _stop(self, task: object) -> None:
+        self.loop.stop()
+
+    def _readable(self) -> None:
+        """A frame arrives during an await: answers find their mailbox, a shutdown or end of the link ends the worker."""
+        frame = self.link.recv(0.0)
+        if frame is not None:
+            self.on_frame(frame)
+
+
+class _Watch:
+    """A finder that notices the import of asyncio and is gone afterwards."""
+
+    def __init__(self, aio: Aio) -> None:
+        self._aio = aio
+
+    def find_spec(self, name: str, path: object = None, target: object = None) -> object:
+        if name != "asyncio":
+            return None
+        if self in sys.meta_path:
+            sys.meta_path.remove(self)
+        from importlib.util import find_spec
+
+        spec = find_spec("asyncio")
+        if spec is not None and spec.loader is not None:
+            loader = spec.loader
+            execute = loader.exec_module
+
+            def exec_module(module: object) -> None:
+                del loader.exec_module
+                execute(module)
+                self._aio.load()
+
+            loader.exec_module = exec_module
+        return spec
+
+
+_cells = None
+
+
+def _cell_class() -> type:
+    """The class `Cell`; made late because its base is not imported at start."""
+    global _cells
+    if _cells is not None:
+        return _cells
+    from collections.abc import Coroutine
+
+    class Cell(Coroutine):
+        """A cell's coroutine as the task sees it: a cancellation of the task becomes the pending interrupt."""
+
+        def __init__(self, coro: object) -> None:
+            self._coro = coro
+            self.__name__ = coro.__name__
+            self.__qualname__ = coro.__qualname__
+            self._pending = None
+            self.task = None
+            self.finished = False
+            self.value = self.error = None
+
+        cr_code = property(lambda self: self._coro.cr_code)
+        cr_frame = property(lambda self: self._coro.cr_frame)
+        cr_running = property(lambda self: self._coro.cr_running)
+        cr_await = property(lambda self: self._coro.cr_await)
+
+        def send(self, value: object) -> object:
+            if self.finished:
+                raise StopIteration(self.value)
+            return self._coro.send(value)
+
+        def throw(self, *error: object) -> object:
+            if self.finished:
+                raise StopIteration(self.value)
+            if self._pending is not None:
+                error = (self._pending,)
+                self._pending = None
+            elif len(error) > 1:
+                error = (error[1] if isinstance(error[1], BaseException) else error[0],)
+            return self._coro.throw(*error)
+
+        def close(self) -> None:
+            self._coro.close()
+
+        def __await__(self) -> object:
+            return (yield from self._coro.__await__())
+
+        def interrupt(self, error: BaseException) -> None:
+            """Called outside the loop when an interrupt came out of it."""
+            if self.task.done():
+                return
+            again = self._pending is not None
+            self._pending = type(error)(*error.args)
+            if not again:
+                self.task.cancel()
+                return
+            try:
+                self._coro.throw(self._pending)
+            except StopIteration as end:
+                self.finished, self.value = True, end.value
+            except BaseException as failure:
+                self.finished, self.error = True, failure
+            self._pending = None
+
+    _cells = Cell
+    return Cell

@@ -1,0 +1,65 @@
+# SPDX-License-Identifier: Apache-2.0
+"""Further links of a worker: a subshell or the debugger's channel, each served by a thread until it is closed."""
+
+import os
+import sys
+
+import _husk
+
+from husk_worker import errors
+from husk_worker import link as links
+from husk_worker.execute import Executor
+from husk_worker.link import Link, Request
+
+
+def start(runtime: object, channel: int, kind: str, ident: str, fd: int) -> None:
+    """Serves the link on descriptor `fd` in a new thread. kind: "subshell" or "debug"; others are closed at once."""
+    if kind == "debug":
+        target = _serve_debug
+    elif kind == "subshell":
+        target = _serve
+    else:
+        os.close(fd)
+        return
+    import threading
+
+    runtime.need_shell()
+    name = f"subshell-{ident}" if kind == "subshell" else "Control"
+    thread = threading.Thread(target=target, args=(runtime, fd), name=name, daemon=True)
+    thread.pydev_do_not_trace = kind == "debug"
+    thread.start()
+
+
+def _serve(runtime: object, fd: int, answer_only: bool = False) -> None:
+    """The serving loop of a further link: cells share namespace and counter with the main one."""
+    link = Link(fd, main=False)
+    link.need_shell = runtime.need_shell
+    link.kernel = runtime.kernel
+    links.enter(link)
+    runtime.kernel.enter_link(link)
+    executor = Executor(runtime, link, main=False)
+    try:
+        while True:
+            frame = executor.aio.recv()
+            if frame is None:
+                continue
+            kind, fields, descriptors = frame
+            for extra in descriptors:
+                os.close(extra)
+            if kind == _husk.EXECUTE:
+                executor.execute(Request.from_execute(fields))
+            elif kind == _husk.REQUEST:
+                runtime.answer(executor, Request.from_request(fields))
+    except _husk.Closed:
+        pass
+    except BaseException as error:
+        sys.__stderr__.write("\n".join(errors.plain_traceback(error)) + "\n")
+    finally:
+        links.enter(None)
+        executor.aio.close()
+        os.close(fd)
+
+
+def _serve_debug(runtime: object, fd: int) -> None:
+    """As _serve(), for the debugger's requests, which its module may want to serve itself."""
+    _serve(runtime, fd)

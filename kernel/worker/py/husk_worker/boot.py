@@ -1,0 +1,266 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The worker's main loop: frames in, answers out, and the building of the shell when it is needed or nothing else is to do."""
+
+import os
+import sys
+
+import _husk
+
+from husk_worker import errors
+from husk_worker import link as links
+from husk_worker.cold import Cold
+from husk_worker.execute import Executor
+from husk_worker.link import TURN, Link, Request
+from husk_worker.streams import Streams
+
+
+class Runtime:
+    """What one worker has once: main link, streams, the state before the shell (`cold`) or the shell, the kernel façade.
+
+    shell: None until it is built (IPython's, or plain.PlainShell when IPython cannot be imported).
+    config, profile_dir: what startup.py found for the shell, None otherwise.
+    """
+
+    def __init__(self) -> None:
+        self.link = Link()
+        links.set_main(self.link)
+        self.link.need_shell = self.need_shell
+        self.streams = Streams(self.link)
+        self.options = {}
+        self.cold = Cold()
+        self.shell = None
+        self.config = None
+        self.profile_dir = None
+        self.executor = Executor(self, self.link)
+        self._kernel = None
+        self._forced = None
+        self._building = None
+        self._input = None
+
+    @property
+    def kernel(self) -> object:
+        """The kernel façade, made at the first look."""
+        if self._kernel is None:
+            from husk_worker.kernel import Kernel
+
+            self._kernel = Kernel(self.link, self.options)
+            self._kernel.shell_getter = lambda: self.shell
+            self.link.kernel = self._kernel
+        return self._kernel
+
+    # The main loop
+
+    def serve(self) -> int:
+        """Serves the link until its end; the exit code."""
+        aio = self.executor.aio
+        while True:
+            try:
+                if self.shell is None and self.cold.cells and not self.link.pending():
+                    self.need_shell()
+                frame = aio.recv() if self._kernel is None or self._kernel.eventloop is None else self._gui_recv()
+                if frame is not None:
+                    self.on_frame(frame)
+            except _husk.Closed:
+                return 0
+            except KeyboardInterrupt:
+                pass  # of nobody's cell
+
+    def _gui_recv(self) -> "tuple | None":
+        """Lets a GUI toolkit's loop run until a frame is there."""
+        kernel = self._kernel
+        if not self.link.pending():
+            eventloop = kernel.eventloop
+            try:
+                eventloop(kernel)
+            except KeyboardInterrupt:
+                pass
+            except Exception as error:
+                kernel.eventloop = None
+                sys.stderr.write("\n".join(errors.plain_traceback(error)) + "\n")
+            if kernel.eventloop is not None and not self.link.pending():
+                return self.link.recv(0.0)
+        return self.executor.aio.recv()
+
+    def on_frame(self, frame: tuple) -> None:
+        """Serves one frame of the main link."""
+        kind, fields, descriptors = frame
+        if kind == _husk.EXECUTE:
+            self.executor.execute(Request.from_execute(fields))
+        elif kind == _husk.REQUEST:
+            self.answer(self.executor, Request.from_request(fields))
+        elif kind == _husk.START:
+            self.start(fields[0])
+        elif kind == _husk.SHUTDOWN:
+            self.exit(0)
+        elif kind == _husk.ATTACH:
+            self.attach(fields[0], fields[1], fields[2], descriptors)
+
+    def start(self, options: dict) -> None:
+        """Takes the options of START."""
+        self.options.update(options)
+        names = options.get("user_ns")
+        if isinstance(names, dict):
+            self.cold.ns.update(names)
+
+    def answer(self, executor: Executor, request: Request) -> None:
+        """Serves one REQUEST: exactly one ANSWER."""
+        link = executor.link
+        link.begin(request)
+        metadata, buffers = None, ()
+        try:
+            executor.context.run(TURN.set, request.turn)
+            if self.shell is None and self.cold is not None:
+                self.need_shell()
+            executor.aio.enter()
+            try:
+                from husk_worker import requests
+
+                content, metadata, buffers = executor.guard(request, requests.answer, self.kernel, request)
+                content = links.to_json(content)
+            finally:
+                executor.aio.leave()
+        except _husk.Closed:
+            if not _husk.in_child():
+                raise
+        except BaseException as error:
+            ename, evalue, lines = errors.report(errors.without_machinery(error))
+            content = links.to_json({"status": "error", "ename": ename, "evalue": evalue, "traceback": lines})
+            metadata, buffers = None, ()
+        if _husk.in_child():
+            self.end_child(None)
+        if executor.main:
+            _husk.drain()
+        link.answer(request, content, metadata, buffers)
+        if getattr(self.shell, "exit_now", False):
+            self.exit(0)
+
+    # The shell
+
+    def must_build(self) -> bool:
+        """Whether this user's settings call for the shell before the first cell."""
+        if self._forced is None:
+            from husk_worker import startup
+
+            self._forced = startup.wants_shell(self.options)
+        return self._forced
+
+    def need_shell(self, cell: "int | None" = None) -> object:
+        """The shell; built now when there is none yet. Never raises for a broken IPython: then it is the plain one.
+
+        cell: number of the plain cell that is running and still has to be shown or displayed, else None.
+        """
+        if self.shell is None:
+            import _thread
+
+            if self._building == _thread.get_ident():
+                raise RuntimeError("the shell is needed while it is built")
+            self._building = _thread.get_ident()
+            try:
+                from husk_worker import adopt
+
+                adopt.build(self, cell)
+            finally:
+                self._building = None
+        return self.shell
+
+    def make_runner(self, executor: Executor) -> object:
+        """What runs cells of that executor in the shell."""
+        if getattr(self.shell, "is_plain", False):
+            from husk_worker.plain import PlainRunner
+
+            return PlainRunner(executor, self.shell)
+        from husk_worker.shellrun import ShellRunner
+
+        return ShellRunner(executor, self.shell)
+
+    def forward_input(self) -> None:
+        """input() and getpass() ask the client, whatever an earlier cell has put in their place."""
+        import builtins
+
+        if self._input is None:
+            import getpass
+
+            kernel = self.kernel
+            self._input = (kernel.raw_input, kernel.getpass, getpass)
+        builtins.input = self._input[0]
+        self._input[2].getpass = self._input[1]
+
+    # Further links
+
+    def attach(self, channel: int, kind: str, ident: str, descriptors: list) -> None:
+        """Starts serving a further link in a thread of its own. A kind that is not known is closed at once."""
+        if not descriptors:
+            return
+        for extra in descriptors[1:]:
+            os.close(extra)
+        from husk_worker import attach
+
+        attach.start(self, channel, kind, ident, descriptors[0])
+
+    # The end
+
+    def exit(self, code: int) -> None:
+        """Ends the worker after its atexit functions; tells the front first that it is meant."""
+        shell = self.shell
+        if shell is not None and getattr(shell, "exit_now", False):
+            try:
+                self.link.send(_husk.EXIT, code)
+            except _husk.Closed:
+                pass
+        run_exit_functions()
+        _husk.drain()
+        getattr(_husk, "exit", os._exit)(code)
+
+    def end_child(self, outcome: object) -> None:
+        """Ends a process that a cell has forked, when it comes back from the cell, as if it were a program's end."""
+        code = 0
+        error = getattr(self.shell, "last_execution_result", None)
+        error = getattr(error, "error_in_exec", None)
+        if isinstance(error, SystemExit):
+            code = _exit_code(error)
+        elif error is not None or (outcome is not None and outcome.error is not None):
+            code = 1
+            lines = outcome.error[2] if outcome is not None and outcome.error is not None else ()
+            self.streams.err.write("\n".join(lines) + "\n" if lines else "")
+        for stream in (sys.stdout, sys.stderr, sys.__stdout__, sys.__stderr__):
+            try:
+                stream.flush()
+            except Exception:
+                pass
+        os._exit(code)
+
+
+def _exit_code(error: SystemExit) -> int:
+    """The exit code that Python gives a program that ends with this SystemExit."""
+    code = error.code
+    if code is None:
+        return 0
+    if isinstance(code, int):
+        return code & 0xFF
+    sys.stderr.write(f"{code}\n")
+    return 1
+
+
+def run_exit_functions() -> None:
+    """What Python does at the end of a program, except for taking itself apart: waits for threads, calls atexit functions."""
+    threading = sys.modules.get("threading")
+    try:
+        if threading is not None:
+            threading._shutdown()
+    except BaseException as error:
+        sys.__stderr__.write("\n".join(errors.plain_traceback(error)) + "\n")
+    import atexit
+
+    try:
+        atexit._run_exitfuncs()
+    except BaseException:
+        pass
+
+
+def main() -> int:
+    """Entry of the worker; the exit code of the process."""
+    _husk.set_context_var(TURN)
+    runtime = Runtime()
+    runtime.streams.install()
+    os.environ.setdefault("MPLBACKEND", "module://matplotlib_inline.backend_inline")
+    return runtime.serve()

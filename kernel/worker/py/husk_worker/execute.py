@@ -1,0 +1,201 @@
+# SPDX-License-Identifier: Apache-2.0
+"""One EXECUTE from frame to REPLY: which path a cell takes, and one reply whatever happens on it."""
+
+import sys
+
+import _contextvars
+import _husk
+
+from husk_worker import cold, errors, lean
+from husk_worker.aio import Aio
+from husk_worker.link import TURN
+
+
+class Outcome:
+    """What a cell's REPLY will say. status: _husk.STATUS_*; error: (ename, evalue, traceback lines) or None.
+
+    history: None, True or (source, source_raw); payload, expressions: JSON text or None; output: text/plain or None.
+    """
+
+    __slots__ = ("status", "error", "count", "next_count", "payload", "expressions", "history", "output", "exit", "published")
+
+    def __init__(self) -> None:
+        self.status = _husk.STATUS_OK
+        self.error = None
+        self.count = self.next_count = None
+        self.payload = self.expressions = self.history = self.output = None
+        self.exit = False
+        self.published = False
+
+    def fail(self, ename: str, evalue: str, lines: list) -> None:
+        """Makes it an error reply."""
+        self.status = _husk.STATUS_ERROR
+        self.error = (ename, evalue, [str(line) for line in lines])
+
+
+class Executor:
+    """Runs the cells of one link. runtime: boot's Runtime; main: whether on the main thread, where interrupts reach."""
+
+    __slots__ = ("runtime", "link", "context", "main", "aio", "runner")
+
+    def __init__(self, runtime: object, link: object, main: bool = True) -> None:
+        self.runtime = runtime
+        self.link = link
+        self.main = main
+        # All cells run in one context, so that a ContextVar set in one is seen in the next, async ones included.
+        self.context = _contextvars.copy_context()
+        self.aio = Aio(link, main, runtime.on_frame)
+        self.runner = None
+
+    def execute(self, request: object) -> None:
+        """Serves one EXECUTE: its outputs, then exactly one REPLY."""
+        outcome = Outcome()
+        self.link.begin(request)
+        try:
+            self.context.run(TURN.set, request.turn)
+            self._run(request, outcome)
+        except _husk.Closed:
+            raise
+        except BaseException as error:
+            self._escaped(error, outcome)
+        if _husk.in_child():
+            self.runtime.end_child(outcome)
+        self._finish(request, outcome)
+
+    def guard(self, request: object, func: object, *args: object) -> object:
+        """func(*args) as tenant code of the request, in the cells' context."""
+        if self.main:
+            return _husk.guard(request.turn, self.context.run, func, *args)
+        return self.context.run(func, *args)
+
+    def shell_runner(self) -> object:
+        """What runs cells in the shell that there is."""
+        if self.runner is None:
+            self.runner = self.runtime.make_runner(self)
+        return self.runner
+
+    def _run(self, request: object, outcome: Outcome) -> None:
+        runtime = self.runtime
+        if runtime.shell is None:
+            if self._run_cold(request, outcome):
+                return
+            runtime.need_shell()
+        self.shell_runner().run(request, outcome)
+
+    def _run_cold(self, request: object, outcome: Outcome) -> bool:
+        """Runs a plain cell without a shell. False: it was not plain, nothing has happened."""
+        runtime, state, code = self.runtime, self.runtime.cold, request.code
+        if state is None:
+            return False
+        if (
+            not self.main
+            or request.flags & (_husk.EXEC_SILENT | _husk.EXEC_STORE_HISTORY) != _husk.EXEC_STORE_HISTORY
+            or (request.expressions_raw and len(request.expressions_raw) > 2)
+            or runtime.must_build()
+        ):
+            return False
+        if not code or code.isspace():
+            return True
+        parts = state.compile(code)
+        quiet = cold.semicolon(code)
+        if parts is None or quiet is None:
+            return False
+        count = state.count
+        state.store_input(code)
+        outcome.history = True if code[-1] != "\n" else (state.parsed[-1], state.raw[-1])
+        try:
+            self.guard(request, state.run, parts)
+            value = state.value
+            text = None if value is None or quiet else self.guard(request, lean.simple_text, value)
+        except BaseException as error:
+            self._cold_failed(request, error, outcome)
+            return True
+        if value is not None and not quiet:
+            if text is None:
+                self._cold_display(request, value, outcome)
+                return True
+            state.store_value(value, text)
+            cold.send_text(self.link, count, text)
+            outcome.output = text
+        state.value = None
+        state.count = outcome.next_count = count + 1
+        outcome.count = count
+        return True
+
+    def _cold_failed(self, request: object, error: BaseException, outcome: Outcome) -> None:
+        """A plain cell raised: the shell is built to show it."""
+        # The frame that ran the code object stays the first one, as in IPython, which hides it.
+        error = error.with_traceback(_from_frame(error.__traceback__, "run"))
+        self.runtime.need_shell(cell=self.runtime.cold.count)
+        runner = self.shell_runner()
+        runner.guarded(request, outcome, runner.show_late, error)
+        runner.end_late(outcome, error)
+
+    def _cold_display(self, request: object, value: object, outcome: Outcome) -> None:
+        """A plain cell has a value that only the shell can show."""
+        self.runtime.need_shell(cell=self.runtime.cold.count)
+        runner = self.shell_runner()
+        runner.guarded(request, outcome, runner.display_late, value)
+        runner.end_late(outcome, None)
+
+    def _escaped(self, error: BaseException, outcome: Outcome) -> None:
+        """Something left the machinery: an interrupt between two steps, or a defect. It becomes the reply's error."""
+        if outcome.error is not None:
+            return
+        report = None
+        shell = self.runtime.shell
+        if shell is not None:
+            try:
+                report = self.shell_runner().report_escaped(error)
+            except BaseException:
+                report = None
+        if report is None:
+            report = errors.report(errors.without_machinery(error))
+        outcome.fail(*report)
+
+    def _finish(self, request: object, outcome: Outcome) -> None:
+        """Restores what a cell may have broken and sends the REPLY."""
+        self.runtime.streams.repair()
+        if self.main:
+            _husk.drain()
+        shell = self.runtime.shell
+        if outcome.next_count is None:
+            outcome.next_count = shell.execution_count if shell is not None else self.runtime.cold.count
+        if outcome.count is None:
+            outcome.count = outcome.next_count - 1
+        if outcome.error is not None and not outcome.published and outcome.error[2]:
+            self.link.send(_husk.ERROR, request.turn, *outcome.error)
+        self.link.send(
+            _husk.REPLY,
+            request.turn,
+            outcome.status,
+            outcome.count,
+            outcome.next_count,
+            outcome.payload,
+            outcome.expressions,
+            outcome.error,
+            outcome.history,
+            outcome.output,
+        )
+        if outcome.exit:
+            self.runtime.exit(0)
+
+
+def _from_frame(trace: object, name: str) -> object:
+    """The traceback from the innermost machinery frame of that function name on; the whole one if there is none."""
+    found = trace
+    while trace is not None:
+        if trace.tb_frame.f_code.co_name == name and trace.tb_frame.f_globals.get("__name__") == "husk_worker.cold":
+            found = trace
+        trace = trace.tb_next
+    return found
+
+
+def stdout_flush() -> None:
+    """Flushes Python's own stream on descriptor 1, which code may have written to directly."""
+    stream = sys.__stdout__
+    if stream is not None:
+        try:
+            stream.flush()
+        except (OSError, ValueError):
+            pass

@@ -1,0 +1,86 @@
+# SPDX-License-Identifier: Apache-2.0
+"""The user's own settings for IPython: configuration files, start-up files, options of the command line."""
+
+import os
+import sys
+
+_HARMLESS = ("--HistoryManager.", "--IPKernelApp.connection_file", "--Session.", "--no-stdout", "--no-stderr", "--ip=")
+
+
+def ipython_dir() -> str:
+    """IPython's directory: $IPYTHONDIR or ~/.ipython."""
+    return os.environ.get("IPYTHONDIR") or os.path.expanduser("~/.ipython")
+
+
+def arguments(options: dict) -> list[str]:
+    """Options of the command line that mean something to IPython."""
+    return [text for text in options.get("ipython_args") or () if not text.startswith(_HARMLESS)]
+
+
+def _names(path: str) -> list[str]:
+    try:
+        return os.listdir(path)
+    except OSError:
+        return []
+
+
+def wants_shell(options: dict) -> bool:
+    """Whether something of the user's has to run, or to be read, before the first cell. A few stat calls."""
+    if arguments(options) or os.environ.get("PYTHONSTARTUP"):
+        return True
+    profile = os.path.join(ipython_dir(), "profile_default")
+    places = [profile, "/usr/local/etc/ipython", "/etc/ipython", os.path.join(sys.prefix, "etc", "ipython"), os.getcwd()]
+    for place in places:
+        if any(name.startswith("ipython") and "config." in name for name in _names(place)):
+            return True
+    return any(name.endswith((".py", ".ipy")) for name in _names(os.path.join(profile, "startup")))
+
+
+_apps = {}
+
+
+def load_config(runtime: object) -> None:
+    """Reads configuration files and options into runtime.config and runtime.profile_dir. Errors go to stderr."""
+    app = _make_app()
+    _apps["app"] = app
+    app.initialize(arguments(runtime.options))
+    runtime.config = app.config
+    runtime.profile_dir = app.profile_dir
+
+
+def run(runtime: object, shell: object) -> None:
+    """Runs extensions, start-up files, exec_lines and the like in the new shell."""
+    app = _apps.pop("app", None)
+    if app is None:
+        return
+    app.shell = shell
+    shell.configurables.append(app)
+    app.run_start()
+
+
+def _make_app() -> object:
+    from IPython.core.application import BaseIPythonApplication
+    from IPython.core.shellapp import InteractiveShellApp
+
+    class IPKernelApp(BaseIPythonApplication, InteractiveShellApp):
+        """Reads IPython's configuration as ipykernel does; exists for a shell's start only."""
+
+        name = "ipython-kernel"
+
+        def run_start(self) -> None:
+            """In ipykernel's order: GUI, extensions, code. What fails is reported on stderr and does not end the start."""
+            shown = self.shell._showtraceback
+            self.shell._showtraceback = self._print_traceback
+            try:
+                for step in (self.init_path, self.init_gui_pylab, self.init_extensions, self.init_code):
+                    step()
+            finally:
+                del self.shell._showtraceback
+                assert shown == self.shell._showtraceback
+            sys.stdout.flush()
+            sys.stderr.flush()
+
+        def _print_traceback(self, etype: type, evalue: BaseException, stb: list) -> None:
+            print(self.shell.InteractiveTB.stb2text(stb), file=sys.stderr)
+
+    return IPKernelApp()
