@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import importlib.util
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
@@ -31,13 +30,11 @@ class Shell(services.PlainShell):
 
 
 @pytest.fixture
-def kernel() -> Iterator[Any]:
+def kernel() -> Any:
     kernel = services.make_kernel(Shell())
-    comms.arm(kernel)
     kernel.comm_manager.targets.clear()
     wire.take()
-    yield kernel
-    comms._kernel = None
+    return kernel
 
 
 def test_the_package_is_taken_over(kernel: Any) -> None:

@@ -19,42 +19,28 @@ if TYPE_CHECKING:
 
 logger = logging.getLogger("ipykernel.comm")
 
-_kernel: Kernel | None = None
 _classes: dict[str, type] = {}
 _manager: Any = None
 
 
-def arm(kernel: Kernel) -> None:
-    """From now on the package `comm` belongs to this kernel, whenever it is imported."""
-    global _kernel
-    _kernel = kernel
-    module = sys.modules.get("comm")
-    if module is not None:
-        _take_over(module)
-    elif not any(isinstance(finder, _Finder) for finder in sys.meta_path):
-        sys.meta_path.insert(0, _Finder())
+def find_spec() -> machinery.ModuleSpec | None:
+    """What an import of `comm` gets: the installed package, taken over right after its import, or else the stand-in."""
+    spec = machinery.PathFinder.find_spec("comm", None)
+    if spec is None or spec.loader is None:
+        return util.spec_from_loader("comm", _StandInLoader(), is_package=True)
+    spec.loader = _TakingLoader(spec.loader)
+    return spec
 
 
-class _Finder:
-    """Finds `comm` once: the installed package, taken over right after its import, or else the stand-in."""
+def _kernel() -> Any:
+    """The kernel of this process, None when there is none."""
+    from husk_worker.kernel import Kernel
 
-    @staticmethod
-    def find_spec(name: str, path: Any = None, target: Any = None) -> machinery.ModuleSpec | None:
-        if name != "comm":
-            return None
-        spec = machinery.PathFinder.find_spec(name, None)
-        if spec is None or spec.loader is None:
-            return util.spec_from_loader(name, _StandInLoader(), is_package=True)
-        spec.loader = _TakingLoader(spec.loader)
-        return spec
-
-    @staticmethod
-    def invalidate_caches() -> None:
-        """Nothing is cached."""
+    return Kernel._instance
 
 
 class _TakingLoader(abc.Loader):
-    """The package's own loader, and then _take_over()."""
+    """The package's own loader, and then take_over()."""
 
     def __init__(self, loader: Any) -> None:
         self._loader = loader
@@ -67,7 +53,7 @@ class _TakingLoader(abc.Loader):
         if module.__spec__ is not None:
             module.__spec__.loader = self._loader
         self._loader.exec_module(module)
-        _take_over(module)
+        take_over(module)
 
     def __getattr__(self, name: str) -> Any:
         return getattr(self._loader, name)
@@ -85,10 +71,10 @@ class _StandInLoader(abc.Loader):
         sys.modules["comm.base_comm"] = module.base_comm = base  # type: ignore[attr-defined]
         module.BaseComm = base.BaseComm  # type: ignore[attr-defined]
         module.CommManager = base.CommManager  # type: ignore[attr-defined]
-        _take_over(module)
+        take_over(module)
 
 
-def _take_over(module: types.ModuleType) -> None:
+def take_over(module: types.ModuleType) -> None:
     """Makes the package's two functions this kernel's. A module of that name that is something else is left alone."""
     if hasattr(module, "create_comm") or hasattr(module, "BaseComm"):
         module.create_comm = create_comm  # type: ignore[attr-defined]
@@ -100,7 +86,7 @@ def _base() -> Any:
     import comm
 
     if comm.__dict__.get("create_comm") is not create_comm:
-        _take_over(comm)
+        take_over(comm)
     try:
         from comm import base_comm
 
@@ -124,16 +110,17 @@ def _make_classes() -> dict[str, type]:
             self, msg_type: str, data: Any = None, metadata: Any = None, buffers: Any = None, **keys: Any
         ) -> None:
             """Sends comm_open, comm_msg or comm_close; its parent is the request that the caller belongs to."""
-            if _kernel is None:
+            kernel = _kernel()
+            if kernel is None:
                 return
-            self.kernel = _kernel
+            self.kernel = kernel
             content = {"data": {} if data is None else data, "comm_id": self.comm_id, **keys}
-            _kernel.session.send(
-                _kernel.iopub_socket,
+            kernel.session.send(
+                kernel.iopub_socket,
                 msg_type,
                 content,
                 metadata={} if metadata is None else metadata,
-                parent=_kernel.get_parent(),
+                parent=kernel.get_parent(),
                 ident=self.topic,
                 buffers=buffers,
             )
@@ -162,7 +149,7 @@ def _make_classes() -> dict[str, type]:
                 warnings.warn(
                     text + "For creating comms, use the function `from comm import create_comm`.", DeprecationWarning, 2
                 )
-            self.kernel = kwargs.pop("kernel", None) or _kernel
+            self.kernel = kwargs.pop("kernel", None) or _kernel()
             if target_name:
                 kwargs["target_name"] = target_name
             super().__init__(data=data, metadata=metadata, buffers=buffers, **kwargs)
@@ -172,7 +159,7 @@ def _make_classes() -> dict[str, type]:
 
         def __init__(self, **kwargs: Any) -> None:
             super().__init__()
-            self.kernel = kwargs.get("kernel") or _kernel
+            self.kernel = kwargs.get("kernel") or _kernel()
 
         def comm_open(self, stream: Any, ident: Any, msg: dict[str, Any]) -> None:
             """Opens a comm from the client's side; closes it at once when nobody wants it."""
@@ -199,7 +186,8 @@ def _make_classes() -> dict[str, type]:
 
 def _trigger() -> Any:
     """events.trigger of the shell when there is one."""
-    shell = _kernel.shell_if_built() if _kernel is not None else None
+    kernel = _kernel()
+    shell = kernel.shell_if_built() if kernel is not None else None
     events = getattr(shell, "events", None)
     return events.trigger if events is not None else lambda name: None
 

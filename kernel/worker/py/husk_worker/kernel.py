@@ -9,6 +9,9 @@ from __future__ import annotations
 import sys
 from typing import TYPE_CHECKING, Any
 
+from husk_worker import link as links
+from husk_worker import shims
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -56,6 +59,7 @@ class Kernel:
     already, else None; allow_stdin of the current request is read from the request itself.
     """
 
+    _instance: Kernel | None = None
     implementation = "ipython"
     int_id = -1
     eventloop: Any = None
@@ -78,27 +82,30 @@ class Kernel:
         self.shell_getter: Callable[[], Any] = lambda: None
         self.processes: dict[int, Any] = {}
         self._lazy: dict[str, Any] = {}
+        Kernel._instance = self
+        shims.install()
+
+    @classmethod
+    def initialized(cls) -> bool:
+        """Whether there is a kernel in this process."""
+        return Kernel._instance is not None
+
+    @classmethod
+    def instance(cls, *args: Any, **kwargs: Any) -> Kernel:
+        """The kernel of this process. Raises RuntimeError before there is one."""
+        if Kernel._instance is None:
+            raise RuntimeError("there is no kernel in this process yet")
+        return Kernel._instance
 
     # Requests and parents
 
     def link_here(self) -> Link:
         """The link whose requests the calling thread serves; the main one for all other threads."""
-        links = self._lazy.get("links")
-        if not links:
-            return self.link
-        import threading
-
-        return links.get(threading.get_ident(), self.link)
+        return links.here() or self.link
 
     def enter_link(self, link: Link) -> None:
-        """Tells that the calling thread serves `link` from now on (a subshell's); the main link again for the main thread."""
-        import threading
-
-        links = self._lazy.setdefault("links", {})
-        if link is self.link:
-            links.pop(threading.get_ident(), None)
-        else:
-            links[threading.get_ident()] = link
+        """Tells that the calling thread serves `link` from now on (a subshell's)."""
+        links.enter(link)
 
     def get_parent(self, channel: str | None = None) -> dict[str, Any]:
         """The message (dict) of the request that the calling code belongs to; {} when there is none.
@@ -340,7 +347,14 @@ class Kernel:
 
     @property
     def shell_handlers(self) -> dict[str, Any]:
-        return self._once("shell_handlers", lambda: dict.fromkeys(_SHELL_TYPES, self._not_here))
+        return self._once("shell_handlers", self._make_shell_handlers)
+
+    def _make_shell_handlers(self) -> dict[str, Any]:
+        handlers: dict[str, Any] = dict.fromkeys(_SHELL_TYPES, self._not_here)
+        for name in ("comm_open", "comm_msg", "comm_close"):
+            handlers[name] = getattr(self.comm_manager, name)
+        self._lazy["comm_handlers"] = [handlers[name] for name in ("comm_open", "comm_msg", "comm_close")]
+        return handlers
 
     @property
     def control_handlers(self) -> dict[str, Any]:
@@ -354,7 +368,9 @@ class Kernel:
         """A handler that a library has put into shell_handlers for that type, else None."""
         handlers = self._lazy.get("shell_handlers")
         handler = handlers.get(msg_type) if handlers else None
-        return None if handler is None or handler == self._not_here else handler
+        return (
+            None if handler is None or handler == self._not_here or handler in self._lazy["comm_handlers"] else handler
+        )
 
     def do_shutdown(self, restart: bool) -> dict[str, Any]:
         """Asks for the kernel's end after the current cell."""
