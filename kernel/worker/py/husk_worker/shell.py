@@ -4,14 +4,14 @@
 import os
 import sys
 
-import _husk
 from IPython.core import page
 from IPython.core.autocall import ZMQExitAutocall
 from IPython.core.compilerop import CachingCompiler
 from IPython.core.interactiveshell import InteractiveShell, InteractiveShellABC
 from traitlets import Any, CBool, Instance, Type, default, observe
 
-from husk_worker import cellname, errors
+import _husk
+from husk_worker import cellname, connection, errors
 from husk_worker import link as links
 from husk_worker.display import ZMQDisplayPublisher, ZMQShellDisplayHook
 from husk_worker.streams import adopt
@@ -313,6 +313,7 @@ def build(runtime: object) -> ZMQInteractiveShell:
         profile_dir=runtime.profile_dir,
     )
     shell.default_user_namespaces = True
+    connection.register_app(config)
     session_name = os.environ.get("JPY_SESSION_NAME")
     if session_name:
         shell.user_ns["__session__"] = session_name
