@@ -2,8 +2,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """Writes kernel/worker/embedded.c: the worker's Python sources as C strings.
 
-usage: embed-python.py OUTPUT ROOT
-Every *.py below ROOT is carried; its module name is its path below ROOT. OUTPUT is touched only when it changes.
+usage: embed-python.py OUTPUT ROOT...
+Every *.py below a ROOT is carried; its module name is its path below ROOT. OUTPUT is touched only when it changes.
 """
 
 import hashlib
@@ -56,13 +56,14 @@ def c_entry(name: str, path: PurePath, is_package: bool, source: bytes) -> str:
     return f'\t{{ "{name}", EMBEDDED_PREFIX "{path.as_posix()}", {flag},\n{text},\n\t  {len(source)} }},\n'
 
 
-def embedded_c(root: Path) -> str:
-    """Text of the C file for all modules below `root`."""
+def embedded_c(roots: list[Path]) -> str:
+    """Text of the C file for all modules below `roots`."""
     digest = hashlib.sha256()
-    modules = [(*module_name(path), path) for path in (file.relative_to(root) for file in root.rglob("*.py"))]
+    modules = [(*module_name(file.relative_to(root)), root, file) for root in roots for file in root.rglob("*.py")]
     text = HEAD
-    for name, is_package, path in sorted(modules):
-        source = (root / path).read_bytes()
+    for name, is_package, root, file in sorted(modules):
+        path = file.relative_to(root)
+        source = file.read_bytes()
         if b"\0" in source:
             raise ValueError(f"{path} contains a NUL byte")
         compile(source, str(path), "exec")
@@ -72,11 +73,11 @@ def embedded_c(root: Path) -> str:
 
 
 def main(arguments: list[str]) -> int:
-    if len(arguments) != 2:
+    if len(arguments) < 2:
         print(__doc__, file=sys.stderr)
         return 2
-    output, root = Path(arguments[0]), Path(arguments[1])
-    text = embedded_c(root)
+    output = Path(arguments[0])
+    text = embedded_c([Path(root) for root in arguments[1:]])
     if output.exists() and output.read_text(encoding="ascii") == text:
         return 0
     temporary = output.with_name(output.name + ".tmp")

@@ -15,7 +15,6 @@ import select
 import signal
 import socket
 import struct
-import subprocess
 import time
 from pathlib import Path
 from typing import Any
@@ -68,6 +67,9 @@ class Ring:
         self.n_marks = 0
         self.put64(AT_WAKE, 1)
 
+    def close(self) -> None:
+        os.close(self.fd)
+
     def u32(self, offset: int) -> int:
         return struct.unpack_from("<I", self.map, offset)[0]
 
@@ -116,7 +118,7 @@ class Worker:
     texts: (turn, stream, bytes) of the ring and of the pipes, in the order in which a front publishes them.
     """
 
-    def __init__(self, launcher: str, *arguments: str, env: dict[str, str] | None = None, cwd: str | None = None):
+    def __init__(self, launcher: str, *arguments: str, env: dict[str, str] | None = None):
         self.ring = Ring()
         self.sock, theirs = socket.socketpair(socket.AF_UNIX, socket.SOCK_STREAM | socket.SOCK_CLOEXEC)
         self.bell = os.eventfd(0, os.EFD_CLOEXEC | os.EFD_NONBLOCK)
@@ -124,20 +126,11 @@ class Worker:
         self.err, err_write = os.pipe2(os.O_CLOEXEC)
         for fd in (self.out, self.err):
             os.set_blocking(fd, False)
-        wanted = [theirs.fileno(), self.ring.fd, self.bell, self.out, self.err]
-        self.process = subprocess.Popen(
-            [launcher, *arguments],
-            stdin=subprocess.DEVNULL,
-            stdout=out_write,
-            stderr=err_write,
-            env=env,
-            cwd=cwd,
-            close_fds=False,
-            preexec_fn=lambda: place_descriptors(wanted),  # noqa: PLW1509 (tests have one thread)
-        )
-        self.pid = self.process.pid
+        ends = [os.open(os.devnull, os.O_RDONLY), out_write, err_write]
+        self.pid = spawn([launcher, *arguments], env, [*ends, theirs.fileno(), self.ring.fd, self.bell, self.out, self.err])
+        self.pidfd = os.pidfd_open(self.pid)
         self.status: int | None = None
-        for fd in (out_write, err_write):
+        for fd in ends:
             os.close(fd)
         theirs.close()
         self.buffer = b""
@@ -181,25 +174,41 @@ class Worker:
                     break
                 self.texts.append((self.turn, stream, text))
 
+    def pump(self, timeout: float) -> None:
+        """Waits for something and takes it, as a front does: the ring before the pipes before the link."""
+        fds = [self.sock, self.bell, *self.ends]
+        ready = select.select(fds, [], [], max(0.0, timeout))[0]
+        if not ready:
+            return
+        if self.bell in ready:
+            os.read(self.bell, 8)
+        self.texts += self.ring.take()
+        if self.out in ready or self.err in ready:
+            self._take_pipes()
+        if self.sock in ready:
+            more = self.sock.recv(1 << 20)
+            if not more:
+                raise WorkerGone(self.buffer)
+            self.buffer += more
+
     def recv(self, timeout: float = TIMEOUT) -> tuple[str, list[Any]]:
-        """The next frame as (name, fields); meanwhile the ring and the pipes are emptied as a front does it."""
+        """The next frame as (name, fields)."""
         deadline = time.monotonic() + timeout
         while (frame := self._frame_in_buffer()) is None:
-            fds = [self.sock, self.bell, *self.ends]
-            ready = select.select(fds, [], [], max(0.0, deadline - time.monotonic()))[0]
-            if not ready:
+            left = deadline - time.monotonic()
+            if left < 0:
                 raise TimeoutError(f"no frame within {timeout} s; text so far: {self.texts[-5:]}")
-            if self.bell in ready:
-                os.read(self.bell, 8)
-            self.texts += self.ring.take()
-            if self.out in ready or self.err in ready:
-                self._take_pipes()
-            if self.sock in ready:
-                more = self.sock.recv(1 << 20)
-                if not more:
-                    raise WorkerGone(self.buffer)
-                self.buffer += more
+            self.pump(left)
         return frame
+
+    def wait_text(self, text: str, timeout: float = TIMEOUT) -> None:
+        """Until the worker has printed `text` since the cell began."""
+        deadline = time.monotonic() + timeout
+        while text not in self.text():
+            left = deadline - time.monotonic()
+            if left < 0:
+                raise TimeoutError(f"no {text!r} within {timeout} s; text so far: {self.texts[-5:]}")
+            self.pump(left)
 
     def expect(self, name: str, timeout: float = TIMEOUT) -> list[Any]:
         """Fields of the next frame, which must be of this type."""
@@ -215,11 +224,12 @@ class Worker:
         self.expect("READY")
         return hello
 
-    def execute(self, code: str, flags: int = 2) -> int:
-        """Sends EXECUTE; returns its turn."""
+    def execute(self, code: str, flags: int = 2, metadata: bytes = b"{}") -> int:
+        """Sends EXECUTE; returns its turn. The texts of earlier turns are forgotten."""
         self.turn += 1
+        self.texts.clear()
         header = b'{"msg_id":"%d","session":"s","msg_type":"execute_request","username":"u"}' % self.turn
-        self.send("EXECUTE", [self.turn, header, [b"client"], b"{}", flags, code, None, self.turn])
+        self.send("EXECUTE", [self.turn, header, [b"client"], metadata, flags, code, None, self.turn])
         return self.turn
 
     def reply(self, timeout: float = TIMEOUT) -> list[Any]:
@@ -230,11 +240,16 @@ class Worker:
                 assert fields[0] == self.turn
                 return fields
 
-    def run(self, code: str) -> list[Any]:
+    def run(self, code: str, metadata: bytes = b"{}") -> list[Any]:
         """Executes a cell; returns the fields of its REPLY."""
-        self.texts.clear()
-        self.execute(code)
+        self.execute(code, metadata=metadata)
         return self.reply()
+
+    def ok(self, code: str, metadata: bytes = b"{}") -> str:
+        """Executes a cell that must end well; returns its text."""
+        fields = self.run(code, metadata)
+        assert fields[1] == 0, (fields, self.text())
+        return self.text()
 
     def text(self, turn: int | None = None, stream: int | None = None) -> str:
         """Text published so far, of one turn or stream."""
@@ -256,8 +271,11 @@ class Worker:
     # ---- end ----
 
     def wait(self, timeout: float = TIMEOUT) -> int:
-        """Exit status as subprocess gives it; the rest of the text is collected."""
-        self.status = self.process.wait(timeout)
+        """Exit code, or minus the signal; the rest of the text is collected."""
+        if self.status is None:
+            if not select.select([self.pidfd], [], [], timeout)[0]:
+                raise TimeoutError(f"the worker has not ended within {timeout} s")
+            self.status = os.waitstatus_to_exitcode(os.waitpid(self.pid, 0)[1])
         self.texts += self.ring.take()
         self._take_pipes()
         return self.status
@@ -265,11 +283,12 @@ class Worker:
     def close(self) -> None:
         """Ends the worker whatever it does, and closes everything."""
         self.sock.close()
-        if self.process.poll() is None:
-            self.process.kill()
-        self.process.wait()
-        for fd in (self.bell, self.out, self.err, self.ring.fd):
+        if self.status is None:
+            signal.pidfd_send_signal(self.pidfd, signal.SIGKILL)
+            self.wait()
+        for fd in (self.pidfd, self.bell, self.out, self.err):
             os.close(fd)
+        self.ring.close()
 
     def __enter__(self) -> "Worker":
         return self
@@ -278,9 +297,12 @@ class Worker:
         self.close()
 
 
-def place_descriptors(wanted: list[int]) -> None:
-    """In a child before exec: `wanted` become 3, 4, ...; nothing else stays open."""
-    high = [fcntl.fcntl(fd, fcntl.F_DUPFD, 100) for fd in wanted]
-    for number, fd in enumerate(high, 3):
-        os.dup2(fd, number, inheritable=True)
-    os.closerange(3 + len(wanted), 1024)
+def spawn(argv: list[str], env: dict[str, str] | None, descriptors: list[int]) -> int:
+    """Starts a program with `descriptors` as its 0, 1, 2, ... and no other; returns its pid."""
+    high = [fcntl.fcntl(fd, fcntl.F_DUPFD_CLOEXEC, 100) for fd in descriptors]
+    actions = [(os.POSIX_SPAWN_DUP2, fd, number) for number, fd in enumerate(high)]
+    try:
+        return os.posix_spawn(argv[0], argv, os.environ if env is None else env, file_actions=actions)
+    finally:
+        for fd in high:
+            os.close(fd)
