@@ -190,6 +190,7 @@ def run() -> None:
     """Becomes a worker on descriptor sys.argv[1]."""
     os.dup2(int(sys.argv[1]), FD)
     sys.modules["_husk"] = sys.modules["__main__"]
+    globals()["__name__"] = "husk_worker"  # its frames are machinery; there are none of the C functions
     signal.signal(signal.SIGUSR1, _interrupted)
     signal.signal(signal.SIGINT, signal.default_int_handler)
     here = os.path.dirname(os.path.abspath(__file__))
@@ -201,7 +202,14 @@ def run() -> None:
 
     sys.path.pop(0)
     sys.modules["husk_worker"].__path__ = [os.path.realpath(path) for path in sys.modules["husk_worker"].__path__]
-    os._exit(boot.main())
+    try:
+        code = boot.main()
+    except BaseException:
+        import traceback
+
+        os.write(2, traceback.format_exc().encode())
+        code = 1
+    os._exit(code)
 
 
 if __name__ == "__main__":

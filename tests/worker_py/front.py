@@ -61,9 +61,7 @@ class Result:
         self.reply = reply
 
     def text(self, stream: int = 0, turn: int | None = None) -> str:
-        return "".join(
-            f[2] for name, f in self.frames if name == "TEXT" and f[0] == stream and turn in (None, f[1])
-        )
+        return "".join(f[2] for name, f in self.frames if name == "TEXT" and f[0] == stream and turn in (None, f[1]))
 
     @property
     def out(self) -> str:

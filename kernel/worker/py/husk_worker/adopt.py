@@ -3,7 +3,7 @@
 
 import sys
 
-from husk_worker import errors
+from husk_worker import errors, shims
 
 
 def build(runtime: object, cell: "int | None") -> None:
@@ -12,6 +12,8 @@ def build(runtime: object, cell: "int | None") -> None:
     cell: number of the plain cell that is still running, whose input is recorded already.
     """
     cold = runtime.cold
+    runtime.kernel.options = runtime.options
+    shims.install()
     names = cold.take_names()
     try:
         shell = _ipython(runtime)
@@ -27,6 +29,9 @@ def build(runtime: object, cell: "int | None") -> None:
         from husk_worker.plain import PlainShell
 
         runtime.shell = PlainShell(runtime, cold, cell)
+        runtime.cold = None
+        _drop_inline_backend()
+        runtime.forward_input()
         runtime.executor.aio.watch()
         return
     runtime.shell = shell
@@ -38,6 +43,14 @@ def build(runtime: object, cell: "int | None") -> None:
 
         startup.run(runtime, shell)
     runtime.cold = None
+
+
+def _drop_inline_backend() -> None:
+    """matplotlib's inline backend needs IPython: without it matplotlib chooses for itself."""
+    import os
+
+    if os.environ.get("MPLBACKEND") == "module://matplotlib_inline.backend_inline":
+        del os.environ["MPLBACKEND"]
 
 
 def _ipython(runtime: object) -> object:

@@ -11,7 +11,6 @@ import sys
 
 import _husk
 
-
 _main = None
 
 

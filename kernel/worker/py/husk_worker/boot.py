@@ -5,7 +5,6 @@ import os
 import sys
 
 import _husk
-
 from husk_worker import errors
 from husk_worker import link as links
 from husk_worker.cold import Cold

@@ -9,7 +9,6 @@ import builtins
 import sys
 
 import _husk
-
 from husk_worker import cellname, lean
 
 DOC = "Automatically created module for IPython interactive environment"
@@ -122,4 +121,6 @@ def semicolon(code: str) -> "bool | None":
 
 def send_text(link: object, count: int, text: str) -> None:
     """Sends a value that has only text/plain."""
-    link.send(_husk.DISPLAY, link.turn(), _husk.DISPLAY_RESULT, count, [("text/plain", _husk.MIME_TEXT, text)], None, None, [])
+    link.send(
+        _husk.DISPLAY, link.turn(), _husk.DISPLAY_RESULT, count, [("text/plain", _husk.MIME_TEXT, text)], None, None, []
+    )

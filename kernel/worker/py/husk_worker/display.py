@@ -3,11 +3,11 @@
 
 import threading
 
-import _husk
 from IPython.core.displayhook import DisplayHook
 from IPython.core.displaypub import DisplayPublisher
 from traitlets import Any, CBytes
 
+import _husk
 from husk_worker import jsonable
 from husk_worker.lean import simple_text
 from husk_worker.link import TURN, here

@@ -1,11 +1,10 @@
 # SPDX-License-Identifier: Apache-2.0
 """One EXECUTE from frame to REPLY: which path a cell takes, and one reply whatever happens on it."""
 
+import _contextvars
 import sys
 
-import _contextvars
 import _husk
-
 from husk_worker import cold, errors, lean
 from husk_worker.aio import Aio
 from husk_worker.link import TURN
@@ -17,7 +16,18 @@ class Outcome:
     history: None, True or (source, source_raw); payload, expressions: JSON text or None; output: text/plain or None.
     """
 
-    __slots__ = ("status", "error", "count", "next_count", "payload", "expressions", "history", "output", "exit", "published")
+    __slots__ = (
+        "status",
+        "error",
+        "count",
+        "next_count",
+        "payload",
+        "expressions",
+        "history",
+        "output",
+        "exit",
+        "published",
+    )
 
     def __init__(self) -> None:
         self.status = _husk.STATUS_OK

@@ -9,28 +9,28 @@ are weaker (`keeps_text`, `splits_whole`): the cell may use the shell, but the s
 import _ast
 import builtins
 
-_PURE = frozenset(
-    """abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter float
-    format frozenset hash hex id int isinstance issubclass iter len list map max min next object oct ord pow print
-    property range repr reversed round set slice sorted staticmethod str sum super tuple type zip
-    Ellipsis NotImplemented True False None""".split()
-)
-# Names that IPython puts where a cell sees them, or that a cell needs the shell for.
-_RESERVED = frozenset("get_ipython display In Out exit quit open SystemExit GeneratorExit".split())
-_KEYWORDS = frozenset("assert del for from if import lambda match not pass raise try while with class def".split())
-_MODULES = frozenset("math cmath time itertools".split())
-_FRAME_ATTRIBUTES = ("f_", "tb_", "gi_", "cr_", "ag_", "co_", "__")
+_PURE_TEXT = """
+abs all any ascii bin bool bytearray bytes callable chr classmethod complex dict divmod enumerate filter float format
+frozenset hash hex id int isinstance issubclass iter len list map max min next object oct ord pow print property range
+repr reversed round set slice sorted staticmethod str sum super tuple type zip Ellipsis NotImplemented True False None"""
+_RESERVED_TEXT = "get_ipython display In Out exit quit open SystemExit GeneratorExit"
+_KEYWORD_TEXT = "assert class def del for from if import lambda match not pass raise try while with"
+_NODE_TEXT = """
+Module Expr Constant Name Load Store Del BinOp UnaryOp BoolOp Compare IfExp Call keyword Starred
+Add Sub Mult Div FloorDiv Mod Pow MatMult LShift RShift BitAnd BitOr BitXor Invert Not UAdd USub And Or
+Eq NotEq Lt LtE Gt GtE Is IsNot In NotIn List Tuple Dict Set Subscript Slice Attribute JoinedStr FormattedValue
+ListComp SetComp DictComp GeneratorExp comprehension NamedExpr Lambda Assign AugAssign Delete Pass Break Continue
+If For While Try ExceptHandler With withitem Raise Assert FunctionDef arguments arg Return ClassDef Global
+Nonlocal Import ImportFrom alias Yield YieldFrom Match match_case MatchValue MatchSingleton MatchSequence
+MatchMapping MatchClass MatchStar MatchAs MatchOr"""
 
-_ALLOWED = {
-    getattr(_ast, name)
-    for name in """Module Expr Constant Name Load Store Del BinOp UnaryOp BoolOp Compare IfExp Call keyword Starred
-    Add Sub Mult Div FloorDiv Mod Pow MatMult LShift RShift BitAnd BitOr BitXor Invert Not UAdd USub And Or
-    Eq NotEq Lt LtE Gt GtE Is IsNot In NotIn List Tuple Dict Set Subscript Slice Attribute JoinedStr FormattedValue
-    ListComp SetComp DictComp GeneratorExp comprehension NamedExpr Lambda Assign AugAssign Delete Pass Break Continue
-    If For While Try ExceptHandler With withitem Raise Assert FunctionDef arguments arg Return ClassDef Global
-    Nonlocal Import ImportFrom alias Yield YieldFrom Match match_case MatchValue MatchSingleton MatchSequence
-    MatchMapping MatchClass MatchStar MatchAs MatchOr""".split()
-}
+_PURE = frozenset(_PURE_TEXT.split())
+# Names that IPython puts where a cell sees them, or that a cell needs the shell for.
+_RESERVED = frozenset(_RESERVED_TEXT.split())
+_KEYWORDS = frozenset(_KEYWORD_TEXT.split())
+_MODULES = frozenset(("math", "cmath", "time", "itertools"))
+_FRAME_ATTRIBUTES = ("f_", "tb_", "gi_", "cr_", "ag_", "co_", "__")
+_ALLOWED = frozenset(getattr(_ast, name) for name in _NODE_TEXT.split())
 _NAME_FIELDS = {
     _ast.Name: "id",
     _ast.arg: "arg",

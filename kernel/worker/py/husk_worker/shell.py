@@ -247,7 +247,9 @@ class ZMQInteractiveShell(InteractiveShell):
         text = formatters.get("text/plain")
         if text is None or not text.pprint or text.max_width != 79 or text.float_format != "%r":
             return False
-        if text.type_printers.get(kind) is not _pretty_default(text, kind) or formatter.active_types != list(formatters):
+        if text.type_printers.get(kind) is not _pretty_default(text, kind) or formatter.active_types != list(
+            formatters
+        ):
             return False
         for other in formatters.values():
             if other is not text and (kind in other.type_printers or object in other.type_printers):

@@ -6,16 +6,23 @@ import types
 import warnings
 from _thread import get_ident
 
-import _husk
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
 
+import _husk
 from husk_worker import errors, jsonable, lean, link, shellinfo
 from husk_worker.shell import ZMQInteractiveShell
 
 _NEWEST = sys.version_info >= (3, 14)
-_PATCHABLE = ("run_cell", "run_cell_async", "run_ast_nodes", "run_code", "transform_cell", "transform_ast", "showtraceback")
-_ORIGINAL = tuple(getattr(ZMQInteractiveShell, name, None) for name in _PATCHABLE)
+_ORIGINALS = tuple(
+    (name, getattr(ZMQInteractiveShell, name))
+    for name in ("run_cell", "run_cell_async", "run_ast_nodes", "run_code", "transform_cell", "transform_ast")
+)
 _MAX_OUTPUTS = 100  # cells whose outputs and exceptions IPython 9 keeps for %notebook
+
+
+def _is_patched(shell: ZMQInteractiveShell) -> bool:
+    """Whether somebody has put a function of their own between us and IPython's way to run a cell."""
+    return any(getattr(getattr(shell, name), "__func__", None) is not original for name, original in _ORIGINALS)
 
 
 class _Warned(Exception):
@@ -112,8 +119,7 @@ class ShellRunner:
         shell, code, flags = self.shell, request.code, request.flags
         silent = bool(flags & _husk.EXEC_SILENT)
         store = bool(flags & _husk.EXEC_STORE_HISTORY) and not silent
-        if any(getattr(getattr(shell, name, None), "__func__", None) is not original
-               for name, original in zip(_PATCHABLE, _ORIGINAL)):  # fmt: skip
+        if _is_patched(shell):
             result = self._foreign(request, silent, store)
         else:
             tree = self._lean_tree(code)
@@ -219,11 +225,8 @@ class ShellRunner:
         if codes is None:
             interactivity = "none" if silent else shell.ast_node_interactivity
             return bool(_finish(shell.run_ast_nodes(body, name, interactivity, shell.compile, result)))
-        for code in codes:
-            # run_code() is a coroutine that never waits for such code; its handling of errors is IPython's own.
-            if _finish(shell.run_code(code, result, async_=False)):
-                return True
-        return False
+        # run_code() is a coroutine that never waits for such code; its handling of errors is IPython's own.
+        return any(_finish(shell.run_code(code, result, async_=False)) for code in codes)
 
     # The whole path
 

@@ -29,7 +29,13 @@ def wants_shell(options: dict) -> bool:
     if arguments(options) or os.environ.get("PYTHONSTARTUP"):
         return True
     profile = os.path.join(ipython_dir(), "profile_default")
-    places = [profile, "/usr/local/etc/ipython", "/etc/ipython", os.path.join(sys.prefix, "etc", "ipython"), os.getcwd()]
+    places = [
+        profile,
+        "/usr/local/etc/ipython",
+        "/etc/ipython",
+        os.path.join(sys.prefix, "etc", "ipython"),
+        os.getcwd(),
+    ]
     for place in places:
         if any(name.startswith("ipython") and "config." in name for name in _names(place)):
             return True

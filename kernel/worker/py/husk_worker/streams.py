@@ -4,7 +4,6 @@
 import sys
 
 import _husk
-
 from husk_worker.link import TURN, here
 
 
