@@ -215,7 +215,7 @@ def main() -> int:
     python = options.python
     if not python:
         python = output_of([str(SOURCE / "tools/venv"), "bench"]) + "/bin/python"
-    husk = find_program(options.husk, options.build, ["husk-kernel", "kernel/front/husk-kernel"], "husk-kernel")
+    husk = find_program(options.husk, options.build, ["kernel/front/husk-kernel"], "husk-kernel")
     kernels = find_kernels(options.kernels.split(","), python, husk)
     todo = options.only.split(",") if options.only else list(COUNTS)
     unknown = [name for name in todo if name not in COUNTS]

@@ -26,6 +26,9 @@ REPLY_TIMEOUT = 60.0
 # After the last idle of a session, for what still comes unasked.
 LATE = 0.3
 
+# Label of the requests that find out whether a kernel is ready; how many there are is chance.
+GREETING = "(greeting)"
+
 CHANNELS = ("shell", "control", "stdin", "iopub")
 FILES = {
     "data.csv": "name,value\nalpha,1\nbeta,2\ngamma,3\n",
@@ -160,6 +163,7 @@ class Kernel:
             if self.process.poll() is not None or time.monotonic() > deadline:
                 raise RuntimeError(f"{self.flavour.name} did not start: {self.log_tail()}")
             request = self.session.send(self.sockets["shell"], "kernel_info_request", {})
+            self.labels[request["header"]["msg_id"]] = GREETING
             quiet = time.monotonic() + 1.0
             while time.monotonic() < quiet and not (shell_ready and iopub_ready):
                 for message, header, parent in self._receive(100):
@@ -195,6 +199,8 @@ class Kernel:
         for message, header, _ in self._receive(timeout_ms):
             self.sessions_seen.add(header["session"])
             if message.msg_type == "iopub_welcome" or message.content.get("execution_state") == "starting":
+                continue
+            if message.parent == GREETING:
                 continue
             self.transcript.setdefault(message.parent, []).append(message)
             pending = waiting.get(message.parent, set())

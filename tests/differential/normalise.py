@@ -11,7 +11,7 @@ from typing import Any
 
 from drive import Message, Transcript
 
-_TIME = r"[\d.,]+ ?(?:ns|[µμu]s|ms|s|min|h)\b"
+_TIME = r"[\d.,e+]+ ?(?:ns|[µμu]s|ms|s|min|h)\b"
 # In order. Everything here differs between two runs of one kernel.
 _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
     (re.compile(pattern), replacement)
@@ -28,7 +28,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"\bTip: .*", "Tip: ..."),
         (r"Compiler +: .*", "Compiler: ..."),
         (r"Thread-\d+", "Thread-N"),
-        (r"\bpid[ =:]\d+", "pid N"),
+        (r"\bpid(: |[ =:])\d+", r"pid\1N"),
         (r"(in|after) [\d.]+ seconds", r"\1 N seconds"),
     )
 )
@@ -36,6 +36,8 @@ _HEX = "[0-9a-f]"
 _UUID = re.compile(
     rf"(?<!{_HEX})(?:{_HEX}{{8}}-?{_HEX}{{4}}-?{_HEX}{{4}}-?{_HEX}{{4}}-?{_HEX}{{12}}|{_HEX}{{16}})(?!{_HEX})"
 )
+# Frames of the kernels' own source: each has its own.
+_OWN_FRAME = re.compile(r"^[^ ]*File [^ ]*(/site-packages/ipykernel/|<husk>/)")
 _PORTS = ("shell_port", "iopub_port", "stdin_port", "control_port", "hb_port")
 _IMAGES = ("image/png", "image/jpeg")
 
@@ -69,6 +71,8 @@ class Normaliser:
         if isinstance(value, dict):
             return {self.text(k): "PORT" if k in _PORTS else self.value(v, k) for k, v in value.items()}
         if isinstance(value, list):
+            if key == "traceback":
+                value = [frame for frame in value if not _OWN_FRAME.search(frame)]
             return [self.value(v, key) for v in value]
         return value
 

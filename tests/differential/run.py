@@ -31,8 +31,8 @@ def flavours(python: str, husk: str | None) -> dict[str, Flavour]:
 
 
 def find_husk(given: str | None) -> str | None:
-    """$HUSK_KERNEL, or the one of $top_builddir, or the one on PATH."""
-    built = Path(os.environ.get("top_builddir", ".")) / "husk-kernel"
+    """$HUSK_KERNEL, or the one of $HUSK_BUILD_DIR, or the one on PATH."""
+    built = Path(os.environ.get("HUSK_BUILD_DIR", ".")) / "kernel/front/husk-kernel"
     return given or os.environ.get("HUSK_KERNEL") or (str(built) if built.is_file() else shutil.which("husk-kernel"))
 
 
@@ -60,7 +60,7 @@ def arguments() -> argparse.Namespace:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("sessions", nargs="*", help="names of sessions, wildcards allowed (default: all)")
     parser.add_argument("--python", default=sys.executable, help="interpreter for both (default: this one)")
-    parser.add_argument("--husk", default=None, help="husk-kernel (default: $HUSK_KERNEL, build tree, PATH)")
+    parser.add_argument("--husk", default=None, help="husk-kernel (default: $HUSK_KERNEL, $HUSK_BUILD_DIR, PATH)")
     parser.add_argument("--against", default="husk", choices=("husk", "ipykernel"), help="ipykernel: calibrates the cells")
     parser.add_argument("--known", default=HERE / "differences.toml", type=Path, help="default: differences.toml")
     parser.add_argument("--show", metavar="CELL", help="print what both send for the cells that match, and stop")

@@ -20,7 +20,7 @@ def test_there_are_at_least_300_cells() -> None:
 @pytest.mark.parametrize("name", SESSIONS)
 def test_session_equals_ipykernel(name: str) -> None:
     husk = find_husk(None)
-    assert husk, "no husk-kernel: set HUSK_KERNEL or top_builddir"
+    assert husk, "no husk-kernel: set HUSK_KERNEL or HUSK_BUILD_DIR"
     kernels = flavours(sys.executable, husk)
     differences = compare_session(kernels["ipykernel"], kernels["husk"], SESSIONS[name])
     left = compare.take_known(differences, compare.read_known(HERE / "differences.toml"))
