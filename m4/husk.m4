@@ -153,6 +153,8 @@ AC_DEFUN([HUSK_SANITIZERS], [
 		])
 		CFLAGS=$husk_save_CFLAGS
 	])
+	AC_DEFINE_UNQUOTED([HUSK_SANITIZED], [`test "x$enable_sanitizers" = xyes && echo 1 || echo 0`],
+		[1 when ASan is linked in, which maps terabytes of address space])
 	AC_SUBST([SANITIZE_CFLAGS])
 	AC_SUBST([CORE_SANITIZE_CFLAGS])
 	AM_CONDITIONAL([SANITIZERS], [test "x$enable_sanitizers" = xyes])

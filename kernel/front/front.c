@@ -392,7 +392,8 @@ static int start(struct front *f, struct error *err)
 	r = life_start_worker(f, err);
 	if (r < 0)
 		return r;
-	(void)setrlimit(RLIMIT_DATA, &limit);
+	if (!HUSK_SANITIZED)
+		(void)setrlimit(RLIMIT_DATA, &limit);
 	r = open_kernel(f, err);
 	if (r == 0)
 		r = make_parts(f, err);

@@ -39,7 +39,7 @@ void paths_launcher(char *ret, size_t size)
 
 void paths_share(char *ret, size_t size)
 {
-	static const char *const suffixes[] = { "../share/husk", NULL };
+	static const char *const suffixes[] = { "../share/husk", "../../specs", NULL };
 
 	beside_self(suffixes, HUSK_DATA_DIR, ret, size);
 }
