@@ -60,6 +60,8 @@ def _read(fd: int) -> None:
     sock = socket.socket(fileno=os.dup(fd))
     try:
         data, fds, _, _ = socket.recv_fds(sock, 1 << 20, 4)
+    except OSError as error:
+        raise Closed(str(error)) from None
     finally:
         sock.close()
     _descriptors.setdefault(fd, []).extend(fds)

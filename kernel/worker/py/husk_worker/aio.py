@@ -130,37 +130,44 @@ class Aio:
     def drive(self, turn: int, context: object, coro: object) -> object:
         """Runs a cell's coroutine to its end and returns its value; raises what it raises.
 
-        context: the contextvars.Context that it runs in. An interrupt is thrown into the coroutine where it waits; when
-        that did not arrive by the next one (its wake-up was lost, or something swallows it), directly.
+        context: the contextvars.Context that it runs in. An interrupt is thrown into the coroutine where it waits.
         """
         self.load()
         self._unmark()
         loop = self.loop
-        cell = _cell_class()(coro)
-        cell.task = loop.create_task(cell, context=context)
+        task = loop.create_task(_cell_class()(coro), context=context)
         if self.main:
             loop.add_reader(self.link.fd, self._readable)
         try:
-            while not (cell.finished or cell.task.done()):
+            while not task.done():
                 try:
                     if self.main:
-                        _husk.guard(turn, self._run_until, cell.task)
+                        _husk.guard(turn, self._run_until, task)
                     else:
-                        self._run_until(cell.task)
+                        self._run_until(task)
                 except KeyboardInterrupt as error:
-                    cell.interrupt(error)
+                    if not task.done():
+                        task = self._interrupt(task, error, context)
                 except SystemExit:
-                    if not cell.task.done():
-                        continue  # of another task, which keeps it
+                    pass  # of another task, which keeps it; the cell's own is in its task
         finally:
             if self.main:
                 loop.remove_reader(self.link.fd)
             self._mark()
-        if cell.finished:
-            if cell.error is not None:
-                raise cell.error
-            return cell.value
-        return cell.task.result()
+        return task.result()
+
+    def _interrupt(self, task: object, error: BaseException, context: object) -> object:
+        """Goes on with the cell of `task` in a new task, whose first step throws the interrupt into it.
+
+        The old one cannot be trusted to be woken: the interrupt may have hit the loop just when it had taken the wake-up
+        from its queue.
+        """
+        cell = task.get_coro()
+        waiter = task._fut_waiter
+        heir = type(cell)(cell.inherit(task), type(error)(*error.args))
+        if waiter is not None:
+            waiter.cancel()
+        return self.loop.create_task(heir, context=context)
 
     def _run_until(self, task: object) -> None:
         task.add_done_callback(self._stop)
@@ -217,16 +224,13 @@ def _cell_class() -> type:
     from collections.abc import Coroutine
 
     class Cell(Coroutine):
-        """A cell's coroutine as the task sees it: a cancellation of the task becomes the pending interrupt."""
+        """A cell's coroutine as a task sees it. pending: an exception to be thrown in at the first step, or None."""
 
-        def __init__(self, coro: object) -> None:
+        def __init__(self, coro: object, pending: "BaseException | None" = None) -> None:
             self._coro = coro
+            self._pending = pending
             self.__name__ = coro.__name__
             self.__qualname__ = coro.__qualname__
-            self._pending = None
-            self.task = None
-            self.finished = False
-            self.value = self.error = None
 
         cr_code = property(lambda self: self._coro.cr_code)
         cr_frame = property(lambda self: self._coro.cr_frame)
@@ -234,17 +238,13 @@ def _cell_class() -> type:
         cr_await = property(lambda self: self._coro.cr_await)
 
         def send(self, value: object) -> object:
-            if self.finished:
-                raise StopIteration(self.value)
+            pending, self._pending = self._pending, None
+            if pending is not None:
+                return self._coro.throw(pending)
             return self._coro.send(value)
 
         def throw(self, *error: object) -> object:
-            if self.finished:
-                raise StopIteration(self.value)
-            if self._pending is not None:
-                error = (self._pending,)
-                self._pending = None
-            elif len(error) > 1:
+            if len(error) > 1:
                 error = (error[1] if isinstance(error[1], BaseException) else error[0],)
             return self._coro.throw(*error)
 
@@ -254,22 +254,28 @@ def _cell_class() -> type:
         def __await__(self) -> object:
             return (yield from self._coro.__await__())
 
-        def interrupt(self, error: BaseException) -> None:
-            """Called outside the loop when an interrupt came out of it."""
-            if self.task.done():
-                return
-            again = self._pending is not None
-            self._pending = type(error)(*error.args)
-            if not again:
-                self.task.cancel()
-                return
-            try:
-                self._coro.throw(self._pending)
-            except StopIteration as end:
-                self.finished, self.value = True, end.value
-            except BaseException as failure:
-                self.finished, self.error = True, failure
-            self._pending = None
+        def inherit(self, task: object) -> object:
+            """Gives the coroutine away: a step of the task that may still come ends it at once."""
+            coro = self._coro
+            self._coro = _Over()
+            task._log_destroy_pending = False
+            return coro
+
+    class _Over:
+        """Stands where a coroutine has been."""
+
+        cr_code = cr_frame = cr_await = None
+        cr_running = False
+
+        @staticmethod
+        def send(value: object) -> object:
+            raise StopIteration(None)
+
+        throw = send
+
+        @staticmethod
+        def close() -> None:
+            pass
 
     _cells = Cell
     return Cell

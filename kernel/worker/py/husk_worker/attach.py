@@ -23,6 +23,12 @@ def start(runtime: object, channel: int, kind: str, ident: str, fd: int) -> None
     import threading
 
     runtime.need_shell()
+    if kind == "debug":
+        # debugpy has to be started in this thread, which the loop lets others ask for (debugger.call_in_main).
+        from husk_worker import aio, debugger
+
+        if debugger.is_available():
+            aio.loop()
     name = f"subshell-{ident}" if kind == "subshell" else "Control"
     thread = threading.Thread(target=target, args=(runtime, fd), name=name, daemon=True)
     thread.pydev_do_not_trace = kind == "debug"

@@ -56,11 +56,10 @@ class PlainShell:
         for number, text, _ in cold.cells:
             self.remember(cellname.file_name(text.rstrip("\n")), number, text)
         self.formatter = plain_display.Formatter(self.show_format_error)
-        hidden = {"_ih": self.parsed, "_oh": self.out, "In": self.parsed, "Out": self.out}
-        for name, value in hidden.items():
-            ns.setdefault(name, value)
-        ns.setdefault("exit", Exiter(self))
-        ns.setdefault("quit", ns["exit"])
+        names = cold.take_names()
+        ns.update(_ih=self.parsed, _oh=self.out, In=self.parsed, Out=self.out)
+        ns["exit"] = ns["quit"] = Exiter(self)
+        ns.update(names)
         builtins.display = plain_display.make_display(self.formatter)
         builtins.clear_output = plain_display.clear_output
         builtins.__husk_system__ = run_command
@@ -145,6 +144,23 @@ class PlainShell:
             number = self.numbers.get(name) if quote and not start.strip(" |") else None
             lines.append(line if number is None else f"{start}Cell In[{number}]{rest}")
         return errors.name_of(error), errors.text_of(error), lines
+
+
+def ends_quietly(code: str) -> bool:
+    """Whether the last token of a cell is a semicolon."""
+    if ";" not in code:
+        return False
+    import io
+    import tokenize
+
+    last = ""
+    try:
+        for token in tokenize.generate_tokens(io.StringIO(code).readline):
+            if token.type not in (tokenize.ENDMARKER, tokenize.NL, tokenize.NEWLINE, tokenize.COMMENT):
+                last = token.string
+    except (tokenize.TokenError, SyntaxError):
+        return False
+    return last == ";"
 
 
 def run_command(command: str) -> None:
@@ -256,7 +272,7 @@ class PlainRunner:
         name = cellname.file_name(code)
         shell.remember(name, shell.execution_count, code)
         body = self._compile(code, name).body
-        shell.quiet = silent or code.rstrip().endswith(";")
+        shell.quiet = silent or ends_quietly(code)
         flags = lean.NO_IMPLIED_DEDENT | _ALLOW_AWAIT
         parts = []
         value = body[-1:] if body and type(body[-1]) is _ast.Expr else []
