@@ -2,12 +2,13 @@
 /*
  * channels: the five ZeroMQ sockets.
  *
- * ZMQ_FD is edge-triggered in effect: it says "look", once. So nobody sleeps on it before ZMQ_EVENTS was asked, and the
- * loop asks all five after whatever it did (channels_readable()).
+ * ZMQ_FD is edge-triggered in effect: it says "look", once, and a send may swallow the signal. So each socket remembers
+ * that something happened on it (its descriptor was readable, or it was sent or received on), and nobody sleeps before
+ * such a socket has been asked for ZMQ_EVENTS and said no (channels_readable()).
  *
  * The iopub socket has no high-water mark of its own: libzmq drops by message count and would drop an idle status as
- * readily as text. The bound is in bytes: owned frames are counted until libzmq lets go of them, and the sender stops
- * or drops above its budget (sender.c).
+ * readily as text. The bound is in bytes: a message is counted until libzmq lets go of its owned frame, and the sender
+ * stops or drops above its budget (sender.c).
  */
 #include "kernel/front/channels.h"
 
@@ -17,6 +18,8 @@
 #include <string.h>
 #include <sys/eventfd.h>
 #include <unistd.h>
+
+#define FRAME_COST 96 /* what libzmq keeps for a frame besides its bytes */
 
 struct in_flight {
 	atomic_size_t bytes;
@@ -28,6 +31,7 @@ struct channels {
 	void *context;
 	void *sockets[CONNECTION_PORT_COUNT];
 	int fds[CONNECTION_PORT_COUNT];
+	bool touched[CONNECTION_PORT_COUNT]; /* since it last said that there is nothing to read */
 	struct in_flight flight;
 	char unlink_paths[CONNECTION_PORT_COUNT][320];
 };
@@ -35,7 +39,7 @@ struct channels {
 /* What travels with an owned frame. */
 struct owned {
 	struct in_flight *flight;
-	size_t len;
+	size_t weight; /* bytes of the whole message; 0: not counted */
 };
 
 static const struct {
@@ -185,6 +189,8 @@ int channels_new(struct connection *c, struct channels **ret, struct error *err)
 		r = error_set(err, -errno, "cannot make a ZeroMQ context: %s", strerror(errno));
 	for (int i = 0; r == 0 && i < CONNECTION_PORT_COUNT; i++)
 		r = open_one(ch, (enum connection_port)i, c, err);
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
+		ch->touched[i] = true;
 	if (r < 0) {
 		(void)channels_free(ch, 0);
 		return r;
@@ -218,14 +224,22 @@ int channels_fd(const struct channels *ch, enum connection_port port)
 	return ch->fds[port];
 }
 
+void channels_look(struct channels *ch, enum connection_port port)
+{
+	ch->touched[port] = true;
+}
+
 bool channels_readable(struct channels *ch, enum connection_port port)
 {
 	int events = 0;
 	size_t size = sizeof(events);
 
+	if (!ch->touched[port])
+		return false;
 	if (zmq_getsockopt(ch->sockets[port], ZMQ_EVENTS, &events, &size) < 0)
 		return false;
-	return (events & ZMQ_POLLIN) != 0;
+	ch->touched[port] = (events & ZMQ_POLLIN) != 0;
+	return ch->touched[port];
 }
 
 static int parcel_grow(struct parcel *p, size_t *size)
@@ -267,6 +281,7 @@ int channels_recv(struct channels *ch, enum connection_port port, struct parcel 
 	size_t size = 0;
 	zmq_msg_t msg;
 
+	ch->touched[port] = true;
 	while (more) {
 		(void)zmq_msg_init(&msg);
 		if (zmq_msg_recv(&msg, ch->sockets[port], ZMQ_DONTWAIT) < 0) {
@@ -296,11 +311,11 @@ static void owned_release(void *data, void *hint)
 {
 	struct owned *o = hint;
 	struct in_flight *flight = o->flight;
-	size_t before = atomic_fetch_sub(&flight->bytes, o->len);
+	size_t before = atomic_fetch_sub(&flight->bytes, o->weight);
 	size_t mark = atomic_load(&flight->mark);
 	uint64_t one = 1;
 
-	if (mark && before - o->len < mark && atomic_exchange(&flight->mark, 0)) {
+	if (mark && before - o->weight < mark && atomic_exchange(&flight->mark, 0)) {
 		ssize_t n = write(flight->event_fd, &one, sizeof(one));
 
 		(void)n;
@@ -309,7 +324,7 @@ static void owned_release(void *data, void *hint)
 	free(o);
 }
 
-static int frame_to_msg(struct channels *ch, const struct channels_frame *f, zmq_msg_t *msg)
+static int frame_to_msg(struct channels *ch, const struct channels_frame *f, size_t weight, zmq_msg_t *msg)
 {
 	struct owned *o;
 
@@ -323,24 +338,35 @@ static int frame_to_msg(struct channels *ch, const struct channels_frame *f, zmq
 	o = malloc(sizeof(*o));
 	if (!o)
 		return -ENOMEM;
-	*o = (struct owned){ &ch->flight, f->bytes.len };
-	atomic_fetch_add(&ch->flight.bytes, o->len);
+	*o = (struct owned){ &ch->flight, weight };
+	atomic_fetch_add(&ch->flight.bytes, weight);
 	if (zmq_msg_init_data(msg, (void *)(uintptr_t)f->bytes.data, f->bytes.len, owned_release, o) < 0) {
-		atomic_fetch_sub(&ch->flight.bytes, o->len);
+		atomic_fetch_sub(&ch->flight.bytes, weight);
 		free(o);
 		return -ENOMEM;
 	}
 	return 0;
 }
 
+static size_t weigh(const struct channels_frame *frames, size_t n)
+{
+	size_t weight = n * FRAME_COST;
+
+	for (size_t i = 0; i < n; i++)
+		weight += frames[i].bytes.len;
+	return weight;
+}
+
 int channels_send(struct channels *ch, enum connection_port port, const struct channels_frame *frames, size_t n)
 {
+	size_t weight = port == CONNECTION_IOPUB ? weigh(frames, n) : 0;
 	zmq_msg_t msg;
 	int r = 0;
 
+	ch->touched[port] = true;
 	for (size_t i = 0; i < n; i++) {
 		if (r == 0)
-			r = frame_to_msg(ch, &frames[i], &msg);
+			r = frame_to_msg(ch, &frames[i], frames[i].owned ? STEAL(weight) : 0, &msg);
 		if (r < 0) {
 			if (frames[i].owned)
 				free((void *)(uintptr_t)frames[i].bytes.data);
@@ -361,7 +387,12 @@ size_t channels_in_flight(const struct channels *ch)
 
 void channels_notify_below(struct channels *ch, size_t mark)
 {
+	uint64_t one = 1;
+
 	atomic_store(&ch->flight.mark, mark);
+	/* The fall may have come just before: nobody would tell of it any more. */
+	if (mark && atomic_load(&ch->flight.bytes) < mark && atomic_exchange(&ch->flight.mark, 0))
+		(void)!write(ch->flight.event_fd, &one, sizeof(one));
 }
 
 int channels_notify_fd(const struct channels *ch)
@@ -373,6 +404,7 @@ int channels_subscribe(struct channels *ch, struct slice topic, bool on)
 {
 	int option = on ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE;
 
+	ch->touched[CONNECTION_IOPUB] = true;
 	return zmq_setsockopt(ch->sockets[CONNECTION_IOPUB], option, topic.data ? topic.data : "", topic.len) < 0 ?
 	    -errno :
 	    0;

@@ -29,7 +29,10 @@ int channels_new(struct connection *c, struct channels **ret, struct error *err)
 struct channels *channels_free(struct channels *ch, int linger_msec);
 
 int channels_fd(const struct channels *ch, enum connection_port port); /* to be polled for input */
-bool channels_readable(struct channels *ch, enum connection_port port); /* level-triggered truth */
+/* The descriptor was reported readable: the socket is to be asked. */
+void channels_look(struct channels *ch, enum connection_port port);
+/* Level-triggered truth; free of cost for a socket on which nothing has happened since it last said no. */
+bool channels_readable(struct channels *ch, enum connection_port port);
 
 /* Next message: 1 with *ret filled, 0 when there is none, -errno. A message over FRAMES_MAX frames or FRAMES_MAX_BYTES
  * is read to its end and given back as an empty parcel (n == 0). */
@@ -43,9 +46,10 @@ struct channels_frame {
 int channels_send(struct channels *ch, enum connection_port port, const struct channels_frame *frames, size_t n)
     must_check;
 
-/* Bytes handed to the iopub socket by owned frames and not yet written to a peer: the memory of slow subscribers. */
+/* Bytes of iopub messages that are not yet written to a peer: the memory of slow subscribers. A message counts when it has
+ * an owned frame, and then with all its frames. */
 size_t channels_in_flight(const struct channels *ch);
-/* An eventfd that becomes readable once in-flight bytes have fallen below the mark; 0 disarms. */
+/* An eventfd that becomes readable once in-flight bytes are below the mark; 0 disarms. */
 void channels_notify_below(struct channels *ch, size_t mark);
 int channels_notify_fd(const struct channels *ch);
 

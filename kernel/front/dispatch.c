@@ -20,20 +20,26 @@ void lane_init(struct lane *lane, enum lane_kind kind)
 	queue_init(&lane->queue);
 }
 
-void request_begin(struct front *f, struct request *r)
+void request_start(struct front *f, struct request *r)
 {
-	if (r->turn)
-		return;
-	r->turn = turns_new(&f->turns, r->message.header.raw);
+	execute_announce(f);
 	r->started_usec = clock_monotonic_usec();
 	clock_iso8601(clock_realtime_usec(), r->started_iso);
 	r->output_before = output_total(f->output);
+}
+
+void request_begin(struct front *f, struct request *r)
+{
+	if (r->started_usec)
+		return;
+	request_start(f, r);
 	sender_status(f->sender, r->message.header.raw, "busy");
 }
 
 void request_finish(struct front *f, struct request *r)
 {
 	sender_status(f->sender, r->message.header.raw, "idle");
+	turns_release(&f->turns, r->turn);
 	(void)request_free(r);
 }
 
@@ -50,17 +56,39 @@ static void reply_type(const struct request *r, char text[128])
 		(void)snprintf(text, 128, "%s", msgtype_info(info->reply)->name);
 		return;
 	}
-	name.len = MIN(name.len, 100);
-	if (memchr(name.data, '\\', name.len))
+	if (name.len > 100 || memchr(name.data, '\\', name.len))
 		name = SLICE_LIT("unknown");
 	if (name.len > n_suffix && memcmp(name.data + name.len - n_suffix, suffix, n_suffix) == 0)
 		name.len -= n_suffix;
 	(void)snprintf(text, 128, "%.*s_reply", (int)name.len, name.data);
 }
 
+static void append_error(struct front *f, const struct request *r, struct buffer *content, const char *ename,
+    const char *evalue)
+{
+	buffer_append_str(content, "{\"status\":\"error\",\"ename\":");
+	json_encode_string(content, slice_str(ename));
+	buffer_append_str(content, ",\"evalue\":");
+	json_encode_string(content, slice_str(evalue));
+	buffer_append_str(content, ",\"traceback\":[]");
+	if (r->message.header.type == MSGTYPE_execute_request)
+		buffer_printf(content, ",\"execution_count\":%u,\"user_expressions\":{},\"payload\":[]",
+		    f->next_count - 1);
+	buffer_append_char(content, '}');
+}
+
+/* comm_*: known, served by the worker, and never answered (wire.md 7.5). */
+static bool has_no_reply(const struct request *r)
+{
+	const struct msgtype_info *info = msgtype_info(r->message.header.type);
+
+	return info->reply == MSGTYPE_UNKNOWN && (info->flags & MSGTYPE_WORKER) != 0;
+}
+
 void reply_content(struct front *f, struct request *r, struct buffer *content, struct slice metadata,
     const struct slice *buffers, size_t n_buffers)
 {
+	_cleanup_(buffer_deinitp) struct buffer instead = BUFFER_INIT(4096);
 	char type[128];
 	struct outgoing out = {
 		.msg_type = type,
@@ -69,8 +97,15 @@ void reply_content(struct front *f, struct request *r, struct buffer *content, s
 		.content = content,
 		.buffers = buffers,
 		.n_buffers = n_buffers,
+		.subshell = r->message.header.subshell_id,
 	};
 
+	if (has_no_reply(r))
+		return;
+	if (content->failed) {
+		append_error(f, r, &instead, "ReplyTooLarge", "the reply is larger than a message may be");
+		out.content = &instead;
+	}
 	reply_type(r, type);
 	sender_reply(f->sender, r->port, r->message.frames.identities, r->message.frames.n_identities, &out);
 }
@@ -79,15 +114,7 @@ void reply_error(struct front *f, struct request *r, const char *ename, const ch
 {
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(1 << 20);
 
-	buffer_append_str(&content, "{\"status\":\"error\",\"ename\":");
-	json_encode_string(&content, slice_str(ename));
-	buffer_append_str(&content, ",\"evalue\":");
-	json_encode_string(&content, slice_str(evalue));
-	buffer_append_str(&content, ",\"traceback\":[]");
-	if (r->message.header.type == MSGTYPE_execute_request)
-		buffer_printf(&content, ",\"execution_count\":%u,\"user_expressions\":{},\"payload\":[]",
-		    f->next_count - 1);
-	buffer_append_char(&content, '}');
+	append_error(f, r, &content, ename, evalue);
 	reply_content(f, r, &content, SLICE_NULL, NULL, 0);
 }
 
@@ -170,22 +197,51 @@ static void answer_history(struct front *f, struct request *r)
 	f->asking = r;
 }
 
-static bool worker_asked(struct front *f, uint64_t id, const struct buffer *rows)
+void lane_tell(struct lane *lane, uint32_t id, struct slice rows)
 {
-	struct peer *p = &f->main.peer;
-	size_t begin;
+	struct peer *p = &lane->peer;
+	size_t begin = peer_begin(p);
 
-	if (!(id >> 32))
-		return false;
-	if (f->worker_state != WORKER_READY)
-		return true;
-	begin = peer_begin(p);
 	msgpack_write_array(&p->out, 2);
-	msgpack_write_u64(&p->out, id & UINT32_MAX);
-	msgpack_write_bin(&p->out, buffer_slice(rows));
+	msgpack_write_u64(&p->out, id);
+	msgpack_write_bin(&p->out, rows);
 	if (peer_end(p, begin, LINK_TOLD) < 0)
 		log_warning("a history answer did not reach the worker");
+}
+
+/* An answer goes back over the very link that asked; when that has gone, nobody waits for it. */
+static bool worker_asked(struct front *f, uint64_t id, const struct buffer *rows)
+{
+	uint32_t link = (uint32_t)(id >> 32);
+
+	if (!link)
+		return false;
+	if (f->main.link == link && f->main.peer.fd >= 0)
+		lane_tell(&f->main, (uint32_t)id, buffer_slice(rows));
+	if (f->debug.link == link && f->debug.peer.fd >= 0)
+		lane_tell(&f->debug, (uint32_t)id, buffer_slice(rows));
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].link == link && f->subshells[i].peer.fd >= 0)
+			lane_tell(&f->subshells[i], (uint32_t)id, buffer_slice(rows));
 	return true;
+}
+
+void refuse_at_end(struct front *f, struct request *r)
+{
+	if (r->message.header.type == MSGTYPE_execute_request && !r->started_usec)
+		execute_aborted(f, r);
+	else
+		refuse_request(f, r, "KernelShutdown", "the kernel was shut down");
+}
+
+void refuse_asking(struct front *f)
+{
+	struct request *r;
+
+	while ((r = f->asking)) {
+		f->asking = r->next;
+		refuse_at_end(f, r);
+	}
 }
 
 void answer_histories(struct front *f)
@@ -343,7 +399,7 @@ static void send_request(struct front *f, struct lane *lane, struct request *r)
 	msgpack_write_array(out, (uint32_t)m->n_buffers);
 	for (size_t i = 0; i < m->n_buffers; i++)
 		msgpack_write_bin(out, m->buffers[i]);
-	if (peer_end(&lane->peer, begin, LINK_REQUEST) == 0)
+	if (peer_is_kept(peer_end(&lane->peer, begin, LINK_REQUEST)))
 		return;
 	lane->current = NULL;
 	reply_error(f, r, "MessageTooLarge", "the request is larger than the worker's link allows");
@@ -352,7 +408,10 @@ static void send_request(struct front *f, struct lane *lane, struct request *r)
 
 static void begin_in_worker(struct front *f, struct lane *lane, struct request *r)
 {
+	f->served = true;
 	lane->current = r;
+	r->turn = turns_new(&f->turns, r->message.header.raw);
+	turns_hold(&f->turns, r->turn, r->message.header.raw);
 	if (r->message.header.type == MSGTYPE_execute_request) {
 		execute_begin(f, lane, r);
 		return;
@@ -367,7 +426,7 @@ static bool is_ready(struct front *f, const struct lane *lane, const struct requ
 {
 	enum msgtype type = r->message.header.type;
 
-	if (f->ending || r->aborted)
+	if (r->aborted)
 		return true;
 	if (type == MSGTYPE_kernel_info_request)
 		return f->interpreter.known;
@@ -392,13 +451,24 @@ static void begin(struct front *f, struct lane *lane, struct request *r)
 	}
 }
 
+/* 0 when the lane has what it needs of the worker, or will ask again; negative when its link cannot be made. */
+static int lane_connect(struct front *f, struct lane *lane)
+{
+	if (lane->kind == LANE_MAIN || lane->peer.fd >= 0 || f->worker_state != WORKER_READY)
+		return 0;
+	return life_attach(f, lane, lane->kind == LANE_DEBUG ? "debug" : "subshell");
+}
+
+/* What still waits when the kernel ends is refused once the worker has gone (life_ending_tick()). */
 void lane_advance(struct front *f, struct lane *lane)
 {
-	while (!lane->current && lane->queue.head && !f->finished) {
+	while (!lane->current && lane->queue.head && !f->ending) {
 		struct request *r = lane->queue.head;
+		int connected = lane_connect(f, lane);
 
-		if (lane->kind != LANE_MAIN && lane->peer.fd < 0 && f->worker_state == WORKER_READY &&
-		    life_attach(f, lane, lane->kind == LANE_DEBUG ? "debug" : "subshell") < 0) {
+		if (connected == -EAGAIN)
+			return;
+		if (connected < 0) {
 			refuse_request(f, queue_pop(&lane->queue), "ResourceError", "cannot open a link for the thread");
 			continue;
 		}
@@ -455,13 +525,27 @@ static void route_control(struct front *f, struct request *r)
 	}
 }
 
+/* A known type on a channel that it does not belong to is an unknown one there (wire.md 6.1). */
+static void judge_channel(struct request *r)
+{
+	unsigned from = r->port == CONNECTION_CONTROL ? MSGTYPE_FROM_CONTROL : MSGTYPE_FROM_SHELL;
+
+	if (!(msgtype_info(r->message.header.type)->from & from))
+		r->message.header.type = MSGTYPE_UNKNOWN;
+}
+
 void dispatch_route(struct front *f, struct request *r)
 {
 	const struct header *h = &r->message.header;
 	struct lane *lane = &f->main;
 
+	judge_channel(r);
 	if (r->port == CONNECTION_CONTROL) {
 		route_control(f, r);
+		return;
+	}
+	if (f->ending) {
+		refuse_at_end(f, r);
 		return;
 	}
 	if (h->subshell_id.len) {

@@ -48,7 +48,7 @@ static int send_execute(struct lane *lane, const struct request *r, struct slice
 	return peer_end(&lane->peer, begin, LINK_EXECUTE);
 }
 
-static void publish_input(struct front *f, const struct request *r, struct slice code_token)
+static void publish_input(struct front *f, const struct request *r)
 {
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(0);
 	struct outgoing out = {
@@ -58,29 +58,43 @@ static void publish_input(struct front *f, const struct request *r, struct slice
 	};
 
 	buffer_append_str(&content, "{\"code\":");
-	buffer_append_slice(&content, code_token);
+	buffer_append_slice(&content, r->code);
 	buffer_append_str(&content, ",\"execution_count\":");
 	buffer_append_u64(&content, r->count);
 	buffer_append_char(&content, '}');
 	sender_publish(f->sender, NULL, &out);
 }
 
+/*
+ * The worker is sent its cell first; busy and execute_input follow with its first output, or after FRONT_ANNOUNCE_USEC.
+ * A short cell then costs one wake-up of the sending thread and of the client instead of two.
+ */
+void execute_announce(struct front *f)
+{
+	struct request *r = STEAL(f->unannounced);
+
+	if (!r)
+		return;
+	sender_status(f->sender, r->message.header.raw, "busy");
+	if (!r->silent && r->code.len)
+		publish_input(f, r);
+}
+
 static void refuse_execute(struct front *f, struct lane *lane, struct request *r, const char *why)
 {
 	lane->current = NULL;
+	r->code = SLICE_NULL;
+	execute_announce(f);
 	request_begin(f, r);
 	reply_error(f, r, "InvalidRequest", why);
 	request_finish(f, r);
 }
 
-static void remember_code(struct front *f, const struct request *r, struct buffer *code)
+static int read_code(const struct request *r, struct slice *ret_token, struct buffer *ret_code)
 {
-	free(f->last_code);
-	f->last_code = NULL;
-	if (!r->store_history)
-		return;
-	buffer_append_char(code, '\0');
-	(void)buffer_steal(code, &f->last_code);
+	if (json_member(r->message.frames.json[FRAMES_CONTENT], "code", ret_token) != JSON_STRING)
+		return -EINVAL;
+	return json_decode_string(*ret_token, ret_code);
 }
 
 void execute_begin(struct front *f, struct lane *lane, struct request *r)
@@ -89,21 +103,22 @@ void execute_begin(struct front *f, struct lane *lane, struct request *r)
 	struct slice token;
 
 	read_flags(r);
-	if (json_member(r->message.frames.json[FRAMES_CONTENT], "code", &token) != JSON_STRING ||
-	    json_decode_string(token, &code) < 0) {
+	if (read_code(r, &token, &code) < 0) {
 		refuse_execute(f, lane, r, "execute_request: code is missing or not a string");
 		return;
 	}
 	r->count = f->next_count;
-	request_begin(f, r);
+	request_start(f, r);
+	r->code = token;
 	output_begin(f->output, r->turn, r->started_usec);
-	if (send_execute(lane, r, buffer_slice(&code)) == -EMSGSIZE) {
+	f->unannounced = r;
+	f->announce_at = r->started_usec + FRONT_ANNOUNCE_USEC;
+	if (!peer_is_kept(send_execute(lane, r, buffer_slice(&code)))) {
 		refuse_execute(f, lane, r, "execute_request: the message is larger than the worker's link allows");
 		return;
 	}
-	if (!r->silent)
-		publish_input(f, r, token);
-	remember_code(f, r, &code);
+	if (lane->kind != LANE_MAIN)
+		execute_announce(f);
 }
 
 static void reply_execute(struct front *f, struct request *r, struct buffer *content, const char *status,
@@ -232,7 +247,7 @@ static void append_reply(struct buffer *out, const struct front *f, const struct
 	buffer_append_slice(out, r->expressions.len ? r->expressions : SLICE_LIT("{}"));
 	buffer_append_str(out, ",\"payload\":");
 	buffer_append_slice(out, r->payload.len ? r->payload : SLICE_LIT("[]"));
-	if (r->has_error) {
+	if (r->has_error || r->status == LINK_STATUS_ERROR) {
 		buffer_append_str(out, ",\"ename\":");
 		json_encode_string(out, r->ename);
 		buffer_append_str(out, ",\"evalue\":");
@@ -252,16 +267,36 @@ static struct slice without_newline(struct slice s)
 	return s;
 }
 
+/* Text from the worker as UTF-8 (link.md 3.4): other programs read the history file and trust it. */
+static struct slice repaired(struct slice text, struct buffer *out)
+{
+	_cleanup_(buffer_deinitp) struct buffer token = BUFFER_INIT(0);
+
+	json_encode_string(&token, text);
+	if (token.failed || json_decode_string(buffer_slice(&token), out) < 0)
+		return SLICE_LIT("");
+	return out->data ? buffer_slice(out) : SLICE_LIT("");
+}
+
 static void store(struct front *f, const struct request *request, const struct reply *r)
 {
-	struct slice code = f->last_code ? slice_str(f->last_code) : SLICE_NULL;
+	_cleanup_(buffer_deinitp) struct buffer sent = BUFFER_INIT(0);
+	_cleanup_(buffer_deinitp) struct buffer source = BUFFER_INIT(0);
+	_cleanup_(buffer_deinitp) struct buffer raw = BUFFER_INIT(0);
+	_cleanup_(buffer_deinitp) struct buffer output = BUFFER_INIT(0);
+	struct slice code, token, result = SLICE_NULL;
 
 	if (!r->store || !request->store_history)
 		return;
-	if (r->store_as_sent)
-		history_store(f->history, request->count, without_newline(code), without_newline(code), r->output);
-	else
-		history_store(f->history, request->count, r->source, r->source_raw, r->output);
+	if (r->output.data)
+		result = repaired(r->output, &output);
+	if (r->store_as_sent && read_code(request, &token, &sent) == 0) {
+		code = without_newline(buffer_slice(&sent));
+		history_store(f->history, request->count, code, code, result);
+	} else {
+		history_store(f->history, request->count, repaired(r->source, &source), repaired(r->source_raw, &raw),
+		    result);
+	}
 }
 
 int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
@@ -279,7 +314,7 @@ int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame
 	else if (r.status == LINK_STATUS_ABORTED)
 		verdict = "aborted";
 	store(f, request, &r);
-	f->next_count = (uint32_t)r.next_count;
+	f->next_count = MAX((uint32_t)r.next_count, 1u);
 	lane->current = NULL;
 	life_interrupt_over(f, request->turn);
 	reply_execute(f, request, &content, r.status == LINK_STATUS_OK ? "ok" : "error", verdict, "kept");
@@ -326,8 +361,10 @@ void execute_failed(struct front *f, struct request *r, const struct failure *wh
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(1 << 20);
 	_cleanup_(buffer_deinitp) struct buffer published = BUFFER_INIT(1 << 20);
 	struct outgoing error = { .msg_type = "error", .parent = r->message.header.raw, .content = &published };
-	struct slice code = f->last_code ? slice_str(f->last_code) : SLICE_NULL;
+	_cleanup_(buffer_deinitp) struct buffer sent = BUFFER_INIT(0);
+	struct slice token, code;
 
+	execute_announce(f);
 	buffer_append_char(&published, '{');
 	append_failure(&published, why);
 	buffer_append_char(&published, '}');
@@ -336,9 +373,10 @@ void execute_failed(struct front *f, struct request *r, const struct failure *wh
 	    r->count);
 	append_failure(&content, why);
 	buffer_append_char(&content, '}');
-	if (r->store_history) {
-		history_store(f->history, r->count, without_newline(code), without_newline(code), SLICE_NULL);
-		f->next_count = r->count + 1;
+	if (r->store_history && read_code(r, &token, &sent) == 0) {
+		code = without_newline(buffer_slice(&sent));
+		history_store(f->history, r->count, code, code, SLICE_NULL);
+		f->next_count = MAX(f->next_count, r->count + 1);
 	}
 	reply_execute(f, r, &content, "error", why->verdict, why->state);
 	request_finish(f, r);

@@ -68,9 +68,8 @@ void front_unwatch(struct front *f, struct watch *w)
 
 static void on_socket(struct front *f, struct watch *w, uint32_t events)
 {
-	(void)w;
 	(void)events;
-	(void)f; /* the next round asks all sockets */
+	channels_look(f->channels, (enum connection_port)(w - f->watch_sockets)); /* the next round asks it */
 }
 
 static void on_notify(struct front *f, struct watch *w, uint32_t events)
@@ -105,12 +104,12 @@ static void on_signal(struct front *f, struct watch *w, uint32_t events)
 	(void)events;
 	while (read(w->fd, &info, sizeof(info)) == (ssize_t)sizeof(info)) {
 		if (info.ssi_signo == SIGCHLD) {
-			life_reap(f);
+			f->child_died = true;
 		} else if (info.ssi_signo == SIGINT) {
 			if ((pid_t)info.ssi_pid != getpid())
 				life_interrupt(f, false);
 		} else {
-			log_info("ended by %s", strsignal((int)info.ssi_signo));
+			log_warning("ended by %s", strsignal((int)info.ssi_signo));
 			life_shutdown(f, 0, false);
 		}
 	}
@@ -299,10 +298,14 @@ static uint64_t nearest_deadline(const struct front *f)
 {
 	uint64_t at = MIN(output_deadline(f->output), sender_deadline(f->sender));
 
+	if (f->unannounced)
+		at = MIN(at, f->announce_at);
 	if (f->interrupt_turn)
 		at = MIN(at, MIN(f->interrupt_next, f->interrupt_end));
 	if (f->ending)
 		at = MIN(at, f->ending_deadline);
+	if (f->worker_state == WORKER_LEAVING)
+		at = MIN(at, f->exit_deadline);
 	return at;
 }
 
@@ -330,12 +333,22 @@ static void sleep_and_dispatch(struct front *f)
 static void run_deadlines(struct front *f)
 {
 	uint64_t now = clock_monotonic_usec();
+	struct error broken;
 
-	if (now >= output_deadline(f->output))
-		f->again |= output_pull(f->output, now);
+	if (f->unannounced && now >= f->announce_at)
+		execute_announce(f);
+	/* Not at once in the signal's handler: this round's other events still belong to the dead worker's descriptors. */
+	if (f->child_died)
+		life_reap(f);
+	if (output_is_broken(f->output)) {
+		(void)error_set(&broken, -EBADMSG, "the output ring has impossible indices or marks");
+		life_violation(f, &broken);
+	}
 	life_interrupt_tick(f, now);
 	life_ending_tick(f, now);
 	pause_worker(f, sender_is_blocked(f->sender, now));
+	if (!f->blocked && (now >= output_deadline(f->output) || output_is_held(f->output)))
+		f->again |= output_pull(f->output, now);
 	report_dropped(f);
 }
 
@@ -345,8 +358,7 @@ static void loop(struct front *f)
 		intake_service(f);
 		front_advance(f);
 		want_writes(f);
-		if (f->main.queue.head && !f->main.current && f->ending)
-			f->again = true;
+		f->again |= intake_is_pending(f);
 		sleep_and_dispatch(f);
 		run_deadlines(f);
 	}
@@ -364,7 +376,6 @@ static void close_kernel(struct front *f)
 	f->key = sign_key_free(f->key);
 	turns_deinit(&f->turns);
 	peer_deinit(&f->main.peer);
-	free(f->last_code);
 	worker_close(&f->worker);
 	if (f->signal_fd >= 0)
 		(void)close(f->signal_fd);

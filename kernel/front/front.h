@@ -23,7 +23,8 @@
 #define FRONT_MAX_SUBSHELLS 32
 #define FRONT_INTERRUPT_GRACE_USEC (5 * USEC_PER_SEC)
 #define FRONT_SHUTDOWN_GRACE_USEC (1 * USEC_PER_SEC)
-#define FRONT_MAX_EARLY_DEATHS 3 /* workers in a row that died before they were ready: then the kernel gives up */
+#define FRONT_ANNOUNCE_USEC 500 /* how long busy and execute_input wait to leave together with the cell's first output */
+#define FRONT_MAX_EARLY_DEATHS 3 /* workers in a row that died before they served anything: then the kernel gives up */
 
 struct front;
 
@@ -43,6 +44,7 @@ struct lane {
 	bool in_use;
 	char id[40]; /* subshell id; "" otherwise */
 	struct peer peer;
+	uint32_t link; /* serial of its link: what an earlier one asked is not answered on this one */
 	struct watch watch;
 	struct request *current;
 	struct queue queue;
@@ -58,7 +60,7 @@ struct interpreter {
 	bool debugpy;
 };
 
-enum worker_state { WORKER_ABSENT, WORKER_STARTING, WORKER_READY };
+enum worker_state { WORKER_ABSENT, WORKER_STARTING, WORKER_READY, WORKER_LEAVING /* said EXIT */ };
 
 struct front {
 	const struct options *options;
@@ -82,21 +84,24 @@ struct front {
 	enum worker_state worker_state;
 	struct interpreter interpreter;
 	unsigned n_early_deaths;
+	bool served;              /* this worker has begun a request */
+	uint32_t n_links;
 	bool killed_worker;       /* by us, at the end of an interrupt's grace */
 	bool tenant_exit;         /* EXIT was seen */
+	uint64_t exit_deadline;   /* when a worker that said EXIT is killed */
 	struct error violation;   /* why the worker is being ended; code 0: none */
 
 	struct lane main;
 	struct lane debug;
 	struct lane subshells[FRONT_MAX_SUBSHELLS];
 	uint32_t next_count;      /* execution count of the next cell */
-	char *last_code;          /* of the cell in progress, for the history when its worker dies */
+	struct request *unannounced; /* its busy and execute_input have not been published yet */
+	uint64_t announce_at;
 
 	uint32_t interrupt_turn;  /* 0: none in progress */
 	unsigned interrupt_step;
 	uint64_t interrupt_next;
 	uint64_t interrupt_end;
-	uint64_t own_sigint_until; /* a SIGINT that we sent to our group comes back to us */
 
 	bool ending;              /* no new requests begin */
 	uint64_t ending_deadline;
@@ -110,6 +115,7 @@ struct front {
 	struct watch watch_pipes[2];
 	bool blocked;             /* output waits for slow subscribers */
 	bool again;               /* there is more to do without waiting */
+	bool child_died;          /* SIGCHLD was seen in this round */
 };
 
 /* front.c */
@@ -122,6 +128,8 @@ void front_unwatch(struct front *f, struct watch *w);
 /* intake.c */
 void intake_service(struct front *f); /* bounded work on all sockets; sets f->again when there is more */
 void intake_drain_shell(struct front *f); /* everything that has arrived on shell goes into the queues now */
+void intake_drain_stdin(struct front *f); /* answers to questions that were asked; the others are dropped */
+bool intake_is_pending(struct front *f);  /* something has arrived that the next round will take */
 
 /* dispatch.c */
 void lane_init(struct lane *lane, enum lane_kind kind);
@@ -129,16 +137,21 @@ void lane_advance(struct front *f, struct lane *lane);
 void lane_abort_queue(struct front *f, struct lane *lane);
 void front_advance(struct front *f);
 void dispatch_route(struct front *f, struct request *r); /* takes the request */
-void request_begin(struct front *f, struct request *r);  /* busy */
+void request_start(struct front *f, struct request *r);  /* its time begins; busy is still to be published */
+void request_begin(struct front *f, struct request *r);  /* the same, and busy */
 void request_finish(struct front *f, struct request *r); /* idle; frees */
 void reply_content(struct front *f, struct request *r, struct buffer *content, struct slice metadata,
     const struct slice *buffers, size_t n_buffers);
 void reply_error(struct front *f, struct request *r, const char *ename, const char *evalue);
 void answer_histories(struct front *f);
+void refuse_at_end(struct front *f, struct request *r); /* aborted, or an error; takes the request */
+void refuse_asking(struct front *f); /* at the end too: what waits for the history */
+void lane_tell(struct lane *lane, uint32_t id, struct slice rows); /* TOLD */
 struct lane *lane_by_turn(struct front *f, uint32_t turn); /* whose current request has it; NULL */
 
 /* execute.c */
 void execute_begin(struct front *f, struct lane *lane, struct request *r);
+void execute_announce(struct front *f); /* before anything else is published */
 void execute_aborted(struct front *f, struct request *r);
 int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err) must_check;
 struct failure {
@@ -162,6 +175,7 @@ void life_interrupt(struct front *f, bool group);
 void life_interrupt_tick(struct front *f, uint64_t now);
 void life_interrupt_over(struct front *f, uint32_t turn);
 void life_violation(struct front *f, const struct error *why);
+void life_lane_closed(struct front *f, struct lane *lane); /* a thread of the worker closed its link */
 void life_shutdown(struct front *f, int exit_code, bool restart);
 void life_ending_tick(struct front *f, uint64_t now);
 void life_end_descendants(struct front *f);

@@ -321,6 +321,13 @@ static void query_range(struct history_db *db, const struct question *q, struct 
 	run_query(db, q, sql, ints, 3, NULL, out);
 }
 
+/* husk's own: the running session as one row [number, 0, ""], for the shell's history manager. */
+static void query_session(struct history_db *db, const struct question *q, struct buffer *out)
+{
+	(void)q;
+	buffer_printf(out, "[%lld,0,\"\"]", (long long)db->session);
+}
+
 static struct question parse_question(struct slice request)
 {
 	struct question q = { 0 };
@@ -346,7 +353,8 @@ void history_db_query(struct history_db *db, struct slice request, struct buffer
 	static const struct {
 		const char *name;
 		void (*fn)(struct history_db *db, const struct question *q, struct buffer *out);
-	} kinds[] = { { "tail", query_tail }, { "range", query_range }, { "search", query_search } };
+	} kinds[] = { { "tail", query_tail }, { "range", query_range }, { "search", query_search },
+		{ "session", query_session } };
 	struct question q = parse_question(request);
 	char name[16] = "";
 	struct slice token;

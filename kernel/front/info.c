@@ -25,24 +25,26 @@ static void append_language(struct buffer *out, const struct interpreter *in)
 			       "\"file_extension\":\".py\"}");
 }
 
-static void append_links(struct buffer *out)
+static void append_links(struct buffer *out, const struct interpreter *in)
 {
 	static const struct {
 		const char *text;
 		const char *url;
 	} links[] = {
-		{ "Python Reference", "https://docs.python.org/3" },
-		{ "IPython Reference", "https://ipython.org/documentation.html" },
+		{ "IPython Reference", "https://ipython.readthedocs.io/en/stable/" },
 		{ "NumPy Reference", "https://docs.scipy.org/doc/numpy/reference/" },
 		{ "SciPy Reference", "https://docs.scipy.org/doc/scipy/reference/" },
-		{ "Matplotlib Reference", "https://matplotlib.org/contents.html/" },
+		{ "Matplotlib Reference", "https://matplotlib.org/contents.html" },
 		{ "SymPy Reference", "http://docs.sympy.org/latest/index.html" },
 		{ "pandas Reference", "https://pandas.pydata.org/pandas-docs/stable/" },
 	};
+	int major = 3, minor = 11;
 
-	buffer_append_str(out, ",\"help_links\":[");
+	(void)sscanf(in->version, "%d.%d", &major, &minor);
+	buffer_printf(out, ",\"help_links\":[{\"text\":\"Python Reference\",\"url\":\"https://docs.python.org/%d.%d\"}",
+	    major, minor);
 	for (size_t i = 0; i < ARRAY_SIZE(links); i++)
-		buffer_printf(out, "%s{\"text\":\"%s\",\"url\":\"%s\"}", i ? "," : "", links[i].text, links[i].url);
+		buffer_printf(out, ",{\"text\":\"%s\",\"url\":\"%s\"}", links[i].text, links[i].url);
 	buffer_append_char(out, ']');
 }
 
@@ -56,7 +58,7 @@ void info_content(const struct front *f, struct buffer *out)
 	append_language(out, in);
 	buffer_append_str(out, ",\"banner\":");
 	append_banner(out, in);
-	append_links(out);
+	append_links(out, in);
 	buffer_printf(out, ",\"supported_features\":[\"kernel subshells\"%s],\"debugger\":%s",
 	    in->debugpy ? ",\"debugger\"" : "", in->debugpy ? "true" : "false");
 	buffer_append_str(out, ",\"husk\":{\"version\":\"" PACKAGE_VERSION "\",\"python\":");

@@ -132,13 +132,14 @@ static void input_reply(struct front *f, struct request *r)
 
 	if (r->message.header.type != MSGTYPE_input_reply || !lane)
 		return;
+	/* A reply without a good value is one all the same: the cell must not wait for another. */
 	if (json_member(r->message.frames.json[FRAMES_CONTENT], "value", &token) != JSON_STRING ||
 	    json_decode_string(token, &value) < 0)
-		return;
+		buffer_reset(&value);
 	lane->current->waits_for_input = false;
 	begin = peer_begin(&lane->peer);
 	msgpack_write_array(&lane->peer.out, 2);
-	msgpack_write_u64(&lane->peer.out, lane->current->turn);
+	msgpack_write_u64(&lane->peer.out, lane->current->input_turn);
 	msgpack_write_str(&lane->peer.out, buffer_slice(&value));
 	if (peer_end(&lane->peer, begin, LINK_INPUT_REPLY) < 0)
 		log_warning("an input value did not reach the worker");
@@ -167,7 +168,7 @@ static bool service_requests(struct front *f, enum connection_port port, int max
 		struct request *request = NULL;
 		int r;
 
-		if (f->ending || (port == CONNECTION_SHELL && queue_is_full(&f->main.queue)))
+		if (port == CONNECTION_SHELL && queue_is_full(&f->main.queue))
 			return false;
 		r = take_request(f, port, &request);
 		if (r == 0)
@@ -178,10 +179,30 @@ static bool service_requests(struct front *f, enum connection_port port, int max
 	return true;
 }
 
+/* Bounded, because a client may go on sending: what fills a queue is all that can be meant. */
 void intake_drain_shell(struct front *f)
 {
-	while (service_requests(f, CONNECTION_SHELL, PER_ROUND))
+	for (int i = 0; i < QUEUE_MAX / PER_ROUND && service_requests(f, CONNECTION_SHELL, PER_ROUND); i++)
 		continue;
+}
+
+void intake_drain_stdin(struct front *f)
+{
+	for (int i = 0; i < QUEUE_MAX / PER_ROUND && service_stdin(f); i++)
+		continue;
+}
+
+/* Sending handles a socket's commands too, and so may take the news of an arrival away from its descriptor. */
+bool intake_is_pending(struct front *f)
+{
+	bool pending = false;
+
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++) {
+		if (i == CONNECTION_SHELL && queue_is_full(&f->main.queue))
+			continue;
+		pending |= channels_readable(f->channels, (enum connection_port)i);
+	}
+	return pending;
 }
 
 void intake_service(struct front *f)

@@ -3,8 +3,9 @@
  * life: the worker's start, interrupts, death; the kernel's end.
  *
  * The kernel ends in one way: life_shutdown() says so, the worker gets its grace, and life_reap() or the deadline in
- * life_ending_tick() finishes. A worker's death outside of that is a crash, handled by policy (--on-crash); a worker
- * that husk itself killed (an interrupt that did not come through, a violation of the link) is always replaced.
+ * life_ending_tick() finishes. A worker's death outside of that is a crash, handled by policy (--on-crash), and so is the
+ * end of one that broke the link's rules; a worker that was killed because an interrupt did not come through is always
+ * replaced.
  */
 #include <signal.h>
 #include <stdio.h>
@@ -17,6 +18,7 @@
 #include "protocol/base/log.h"
 #include "protocol/wire/json.h"
 
+#define PIPE_READS 4 /* in a row: a child that only writes must not keep control and interrupts waiting */
 #define DESCENDANTS_TERM_USEC (200 * USEC_PER_MSEC)
 #define DESCENDANTS_KILL_USEC (500 * USEC_PER_MSEC)
 
@@ -37,6 +39,7 @@ static void on_doorbell(struct front *f, struct watch *w, uint32_t events)
 
 	(void)n;
 	(void)events;
+	execute_announce(f);
 	f->again |= output_pull(f->output, clock_monotonic_usec());
 }
 
@@ -44,9 +47,9 @@ static void on_pipe(struct front *f, struct watch *w, uint32_t events)
 {
 	int which = w == &f->watch_pipes[1];
 
-	while (output_pull_pipe(f->output, which, clock_monotonic_usec()) && !f->blocked)
-		if (!f->main.current)
-			break;
+	execute_announce(f);
+	for (int i = 0; i < PIPE_READS && output_pull_pipe(f->output, which, clock_monotonic_usec()); i++)
+		continue;
 	/* All write ends are closed: nothing will ever come again. */
 	if ((events & EPOLLHUP) && !(events & EPOLLIN))
 		front_watch_set(f, w, 0);
@@ -69,8 +72,9 @@ int life_start_worker(struct front *f, struct error *err)
 	if (r < 0)
 		return r;
 	peer_init(&f->main.peer, STEAL_FD(f->worker.link_fd));
+	f->main.link = ++f->n_links;
 	f->worker_state = WORKER_STARTING;
-	f->killed_worker = f->tenant_exit = false;
+	f->killed_worker = f->tenant_exit = f->served = false;
 	f->violation.code = 0;
 	return 0;
 }
@@ -135,6 +139,7 @@ int life_attach(struct front *f, struct lane *lane, const char *kind)
 		return -EAGAIN;
 	}
 	lane->peer.fd = pair[0];
+	lane->link = ++f->n_links;
 	f->main.peer.out_fd = pair[1];
 	begin = peer_begin(&f->main.peer);
 	msgpack_write_array(out, 3);
@@ -144,8 +149,11 @@ int life_attach(struct front *f, struct lane *lane, const char *kind)
 	r = peer_end(&f->main.peer, begin, LINK_ATTACH);
 	if (r == 0)
 		r = front_watch(f, &lane->watch, lane->peer.fd, EPOLLIN, on_link);
-	if (r < 0)
+	if (r < 0) {
+		closep(&f->main.peer.out_fd); /* it must not ride with another frame */
+		f->main.peer.out_fd = -1;
 		life_detach(f, lane);
+	}
 	return r;
 }
 
@@ -170,11 +178,10 @@ static void interrupt_now(struct front *f, unsigned stage)
 	worker_signal(&f->worker);
 }
 
-static void signal_group(struct front *f)
+static void signal_group(void)
 {
 	if (getpgrp() != getpid())
 		return;
-	f->own_sigint_until = clock_monotonic_usec() + 50 * USEC_PER_MSEC;
 	(void)kill(0, SIGINT);
 }
 
@@ -191,10 +198,11 @@ void life_interrupt(struct front *f, bool group)
 		f->interrupt_end = now + FRONT_INTERRUPT_GRACE_USEC;
 		f->interrupt_next = now + 60 * USEC_PER_MSEC;
 		r->interrupted = true;
+		sender_hurry(f->sender, true); /* its end must not wait for a client that does not read */
 	}
 	interrupt_now(f, f->interrupt_step < 3 ? 1 : 2);
 	if (group)
-		signal_group(f);
+		signal_group();
 }
 
 void life_interrupt_tick(struct front *f, uint64_t now)
@@ -221,6 +229,7 @@ void life_interrupt_over(struct front *f, uint32_t turn)
 	if (f->interrupt_turn != turn || !turn)
 		return;
 	f->interrupt_turn = 0;
+	sender_hurry(f->sender, f->ending);
 	if (ring) {
 		atomic_store(&ring->interrupt_turn, 0);
 		atomic_store(&ring->interrupt_stage, 0);
@@ -229,7 +238,7 @@ void life_interrupt_over(struct front *f, uint32_t turn)
 
 void life_violation(struct front *f, const struct error *why)
 {
-	if (f->violation.code || !f->worker.pid)
+	if (f->violation.code)
 		return;
 	log_warning("the worker broke the link's rules and is ended: %s", why->text);
 	f->violation = *why;
@@ -268,9 +277,17 @@ static void fail_request(struct front *f, struct request *r, const char *sentenc
 		execute_failed(f, r, &why);
 		return;
 	}
-	if (msgtype_info(r->message.header.type)->reply != MSGTYPE_UNKNOWN)
-		reply_error(f, r, why.ename, why.evalue);
+	reply_error(f, r, why.ename, why.evalue);
 	request_finish(f, r);
+}
+
+/* Without a request that is fine, the next one gets a new thread. With one, either the worker is dying and its death, which
+ * says more, follows; or it will never answer. */
+void life_lane_closed(struct front *f, struct lane *lane)
+{
+	life_detach(f, lane);
+	if (lane->current && !f->ending && !f->tenant_exit)
+		worker_kill(&f->worker);
 }
 
 static void fail_lane(struct front *f, struct lane *lane, const char *sentence)
@@ -309,6 +326,8 @@ static void bury(struct front *f)
 	worker_close(&f->worker);
 	f->worker_state = WORKER_ABSENT;
 	f->interrupt_turn = 0;
+	f->blocked = false; /* the next worker's descriptors begin unpaused */
+	sender_hurry(f->sender, f->ending);
 }
 
 static int death_exit_code(const struct front *f)
@@ -344,14 +363,18 @@ static void replace(struct front *f)
 static void worker_died(struct front *f, int status)
 {
 	char sentence[700];
-	bool was_ready, by_us, planned = f->tenant_exit;
+	bool was_ready, served, by_us, planned;
 	int code;
 
+	f->worker.pid = 0; /* reaped: the number may belong to another process by now */
+	served = f->served;
+	execute_announce(f);
 	drain_link(f);
 	output_drain_all(f->output);
 	f->worker.exit_status = status;
 	describe_death(f, sentence, sizeof(sentence));
-	was_ready = f->worker_state == WORKER_READY;
+	planned = f->tenant_exit;
+	was_ready = f->worker_state != WORKER_STARTING;
 	by_us = f->killed_worker;
 	code = death_exit_code(f);
 	if (!f->ending && !planned)
@@ -363,11 +386,10 @@ static void worker_died(struct front *f, int status)
 	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
 		if (f->subshells[i].in_use)
 			fail_lane(f, &f->subshells[i], sentence);
-	f->worker.pid = 0;
 	bury(f);
 	if (f->ending)
 		return;
-	f->n_early_deaths += !was_ready;
+	f->n_early_deaths = served || planned ? 0 : f->n_early_deaths + 1;
 	if (by_us || (f->options->on_crash == ON_CRASH_RESPAWN && f->n_early_deaths < FRONT_MAX_EARLY_DEATHS)) {
 		life_end_descendants(f);
 		replace(f);
@@ -381,6 +403,7 @@ void life_reap(struct front *f)
 	int status;
 	pid_t pid;
 
+	f->child_died = false;
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if (pid == f->worker.pid)
 			worker_died(f, status);
@@ -402,9 +425,11 @@ void life_shutdown(struct front *f, int exit_code, bool restart)
 {
 	if (f->ending)
 		return;
+	execute_announce(f);
 	if (f->main.current)
 		life_interrupt(f, false);
 	f->ending = true;
+	sender_hurry(f->sender, true);
 	f->exit_code = exit_code;
 	f->ending_deadline = clock_monotonic_usec() + FRONT_SHUTDOWN_GRACE_USEC;
 	if (f->worker.pid && f->worker_state == WORKER_READY)
@@ -417,20 +442,16 @@ static void refuse_queue(struct front *f, struct lane *lane)
 {
 	struct request *r;
 
-	while ((r = queue_pop(&lane->queue))) {
-		if (r->message.header.type == MSGTYPE_execute_request) {
-			execute_aborted(f, r);
-			continue;
-		}
-		request_begin(f, r);
-		if (msgtype_info(r->message.header.type)->reply != MSGTYPE_UNKNOWN)
-			reply_error(f, r, "KernelShutdown", "the kernel was shut down");
-		request_finish(f, r);
-	}
+	while ((r = queue_pop(&lane->queue)))
+		refuse_at_end(f, r);
 }
 
 void life_ending_tick(struct front *f, uint64_t now)
 {
+	if (f->worker_state == WORKER_LEAVING && now >= f->exit_deadline) {
+		f->exit_deadline = USEC_NEVER;
+		worker_kill(&f->worker);
+	}
 	if (!f->ending || f->finished)
 		return;
 	if (f->worker.pid && now >= f->ending_deadline) {
@@ -439,11 +460,13 @@ void life_ending_tick(struct front *f, uint64_t now)
 	}
 	if (f->worker.pid)
 		return;
+	intake_service(f);
 	refuse_queue(f, &f->main);
 	refuse_queue(f, &f->debug);
 	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
 		if (f->subshells[i].in_use)
 			refuse_queue(f, &f->subshells[i]);
+	refuse_asking(f);
 	life_end_descendants(f);
 	f->finished = true;
 }

@@ -43,6 +43,7 @@ struct output {
 	char carry[4];         /* start of a character whose rest has not come yet */
 	size_t n_carry;
 	uint64_t deadline;
+	bool held; /* a pull was put off because subscribers are slow */
 	uint64_t total;
 	char tail[OUTPUT_TAIL_BYTES * 2];
 	size_t n_tail;
@@ -60,7 +61,8 @@ int output_new(struct turns *turns, struct output **ret)
 	o->turns = turns;
 	o->ring_fd = o->pipes[0] = o->pipes[1] = -1;
 	o->deadline = USEC_NEVER;
-	o->content = BUFFER_INIT(OUTPUT_MESSAGE_BYTES * 8);
+	/* Just under a message, then a whole piece, each byte as \u00XX: 12 times the size. */
+	o->content = BUFFER_INIT(OUTPUT_MESSAGE_BYTES * 16);
 	*ret = o;
 	return 0;
 }
@@ -101,6 +103,7 @@ int output_attach(struct output *o, const int pipes[2], int *ret_ring_fd)
 	o->pipes[1] = pipes[1];
 	o->n_tail = 0;
 	o->deadline = USEC_NEVER;
+	o->held = false;
 	ring_reader_init(&o->ring, o->shared);
 	ring_set_wake(&o->ring, 1);
 	*ret_ring_fd = fd;
@@ -230,7 +233,8 @@ static void wake_writer(struct output *o)
 		(void)syscall(SYS_futex, &o->shared->reader_seq, FUTEX_WAKE, 1, NULL, NULL, 0);
 }
 
-/* Ring text below the limit, at most n bytes; returns what was taken. */
+/* Ring text below the limit, at most n bytes; returns what was taken. What is written meanwhile waits for the next
+ * call: a writer that is faster than us would otherwise keep the loop here for ever. */
 static size_t pull_ring(struct output *o, uint64_t limit, size_t n)
 {
 	struct slice text;
@@ -239,8 +243,9 @@ static size_t pull_ring(struct output *o, uint64_t limit, size_t n)
 
 	if (!o->shared)
 		return 0;
+	n = MIN(n, (size_t)ring_readable(&o->ring, limit));
 	while (done < n && ring_peek(&o->ring, limit, &text, &turn, &stream)) {
-		text.len = MIN(text.len, OUTPUT_MESSAGE_BYTES);
+		text.len = MIN(MIN(text.len, OUTPUT_MESSAGE_BYTES), n - done);
 		append(o, turn, stream > RING_STDERR ? RING_STDOUT : stream, text);
 		ring_consume(&o->ring, text.len);
 		done += text.len;
@@ -273,8 +278,10 @@ bool output_pull(struct output *o, uint64_t now)
 		if (o->shared)
 			ring_set_wake(&o->ring, UINT64_MAX);
 		o->deadline = USEC_NEVER;
+		o->held = true;
 		return false;
 	}
+	o->held = false;
 	n = pull_ring(o, UINT64_MAX, PULL_BYTES);
 	if (now >= o->deadline) {
 		flush(o, false);
@@ -321,6 +328,16 @@ void output_idle(struct output *o)
 		return;
 	if (rearm(o, clock_monotonic_usec()))
 		(void)output_pull(o, clock_monotonic_usec());
+}
+
+bool output_is_held(const struct output *o)
+{
+	return o->held;
+}
+
+bool output_is_broken(const struct output *o)
+{
+	return o->shared && o->ring.n_violations;
 }
 
 uint64_t output_deadline(const struct output *o)

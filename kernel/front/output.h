@@ -39,6 +39,10 @@ void output_idle(struct output *o);
 bool output_pull(struct output *o, uint64_t now_usec);
 bool output_pull_pipe(struct output *o, int which, uint64_t now_usec);
 uint64_t output_deadline(const struct output *o);
+/* A pull found slow subscribers and did nothing: to be called again when they have caught up. */
+bool output_is_held(const struct output *o);
+/* The worker wrote indices or marks into the ring that no honest writer makes. */
+bool output_is_broken(const struct output *o);
 
 /* Everything that a dead worker left. */
 void output_drain_all(struct output *o);

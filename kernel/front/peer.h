@@ -34,6 +34,12 @@ int peer_next(struct peer *p, struct peer_frame *ret, struct error *err) must_ch
 /* Writing: append a body between begin and end; end sends what the socket takes and keeps the rest. */
 size_t peer_begin(struct peer *p);
 int peer_end(struct peer *p, size_t begin, enum link_type type) must_check;
+/* Whether a result of peer_end() means that the frame is written or queued. False: it was too large and nothing of it
+ * left. A broken link counts as kept: the death that follows says more than an error here. */
+static inline bool peer_is_kept(int r)
+{
+	return r != -EMSGSIZE && r != -ENOMEM && r != -EINVAL;
+}
 int peer_flush(struct peer *p) must_check; /* 0 all written, 1 some left, -errno */
 
 #endif

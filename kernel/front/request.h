@@ -18,6 +18,7 @@ struct request {
 	uint64_t started_usec;  /* monotonic; 0 until it begins */
 	char started_iso[CLOCK_ISO8601_SIZE];
 	uint32_t count;         /* execution count that execute_input said */
+	struct slice code;      /* JSON token, borrowed from the parcel */
 	uint64_t output_before; /* of output_total() */
 	bool silent;
 	bool store_history;
@@ -27,6 +28,7 @@ struct request {
 	bool interrupted;       /* an interrupt was sent to it */
 	bool killed;            /* the interrupt ended in a kill */
 	bool waits_for_input;
+	uint32_t input_turn;    /* that asked for it: an outlived thread has an earlier one */
 };
 
 struct request *request_new(struct parcel *parcel, const struct message *m, enum connection_port port); /* takes the parcel */

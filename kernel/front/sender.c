@@ -9,7 +9,7 @@
 #include "protocol/base/log.h"
 
 #define MAX_FRAMES (FRAMES_MAX_IDENTITIES + MESSAGE_PARTS + FRAMES_MAX)
-#define OWN_FROM 1024 /* contents of this size on are handed over without a copy, and counted */
+#define OWN_FROM 1024 /* replies of this size on are handed over without a copy; on iopub all, because that counts them */
 
 struct sender {
 	struct channels *channels;
@@ -22,6 +22,7 @@ struct sender {
 	size_t lowest;          /* of in-flight bytes since the budget was exceeded: falling means somebody reads */
 	uint64_t stalled_since; /* when "lowest" last fell; 0: not over the budget */
 	bool stalled;
+	bool hurry;
 	size_t n_dropped;
 	struct channels_frame frames[MAX_FRAMES];
 };
@@ -78,7 +79,7 @@ static int send_signed(struct sender *s, enum connection_port port, size_t n_hea
 		return r;
 	for (size_t i = 0; i < MESSAGE_PARTS; i++)
 		s->frames[n++] = (struct channels_frame){ parts[i], false };
-	if (out->content->len >= OWN_FROM) {
+	if (out->content->len >= (port == CONNECTION_IOPUB ? 1 : OWN_FROM)) {
 		size_t len = buffer_steal(out->content, &content);
 
 		s->frames[n - 1] = (struct channels_frame){ slice_from(content, len), true };
@@ -107,7 +108,7 @@ void sender_reply(struct sender *s, enum connection_port port, const struct slic
 
 void sender_publish(struct sender *s, const char *topic, struct outgoing *out)
 {
-	char text[128];
+	char text[300]; /* the welcome's topic is as long as the subscription */
 	int len;
 
 	if (topic)
@@ -141,14 +142,20 @@ bool sender_is_blocked(struct sender *s, uint64_t now)
 	if (!s->stalled_since || bytes < s->lowest) {
 		s->stalled_since = now;
 		s->lowest = bytes;
-		s->stalled = false;
 	}
-	if (s->stalled || now >= s->stalled_since + SENDER_STALL_USEC) {
-		s->stalled = true;
-		return false;
-	}
+	s->stalled |= s->hurry || now >= s->stalled_since + SENDER_STALL_USEC;
 	channels_notify_below(s->channels, SENDER_BUDGET_BYTES / 2);
-	return true;
+	return !s->stalled;
+}
+
+void sender_hurry(struct sender *s, bool hurry)
+{
+	s->hurry = hurry;
+}
+
+bool sender_is_full(const struct sender *s)
+{
+	return channels_in_flight(s->channels) >= 2 * SENDER_BUDGET_BYTES;
 }
 
 bool sender_is_stalled(const struct sender *s)

@@ -41,8 +41,13 @@ void sender_status(struct sender *s, struct slice parent, const char *state);
 
 /* True while output must wait: subscribers hold more than the budget and the stall has not lasted too long yet. */
 bool sender_is_blocked(struct sender *s, uint64_t now_usec);
-/* True when output is to be dropped instead: nobody has read for SENDER_STALL_USEC with the budget exceeded. */
+/* True when output is to be dropped instead: nobody has read for SENDER_STALL_USEC with the budget exceeded. It stays so
+ * until half of the budget is free. */
 bool sender_is_stalled(const struct sender *s);
+/* True when even what is never dropped otherwise is to be dropped: twice the budget. */
+bool sender_is_full(const struct sender *s);
+/* While true nothing waits for slow subscribers: what exceeds the budget is dropped at once (an interrupt, the end). */
+void sender_hurry(struct sender *s, bool hurry);
 void sender_count_dropped(struct sender *s, size_t n_bytes);
 /* When the stall is over: how much was dropped since (and forgets it); 0 otherwise. */
 size_t sender_recovered(struct sender *s);

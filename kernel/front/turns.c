@@ -39,10 +39,30 @@ uint32_t turns_new(struct turns *t, struct slice header)
 	return turn;
 }
 
+void turns_hold(struct turns *t, uint32_t turn, struct slice header)
+{
+	for (size_t i = 0; i < TURNS_MAX_HELD; i++)
+		if (!t->held[i].turn) {
+			t->held[i].turn = turn;
+			t->held[i].header = header;
+			return;
+		}
+}
+
+void turns_release(struct turns *t, uint32_t turn)
+{
+	for (size_t i = 0; turn && i < TURNS_MAX_HELD; i++)
+		if (t->held[i].turn == turn)
+			t->held[i].turn = 0;
+}
+
 struct slice turns_header(const struct turns *t, uint32_t turn)
 {
 	const uint32_t i = turn % TURNS_MAX, newest = t->last % TURNS_MAX;
 
+	for (size_t k = 0; turn && k < TURNS_MAX_HELD; k++)
+		if (t->held[k].turn == turn)
+			return t->held[k].header;
 	if (turn && t->slots[i].turn == turn && t->slots[i].header)
 		return slice_from(t->slots[i].header, t->slots[i].len);
 	if (t->last && t->slots[newest].header)

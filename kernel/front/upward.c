@@ -11,7 +11,7 @@
 #include "protocol/base/log.h"
 #include "protocol/wire/json.h"
 
-#define MAX_OUT_BUFFERS 256
+#define MAX_OUT_BUFFERS (FRAMES_MAX - FRAMES_MAX_IDENTITIES - MESSAGE_PARTS)
 
 static int bad(struct error *err, enum link_type type, const char *field)
 {
@@ -113,7 +113,6 @@ static int on_ready(struct front *f, struct lane *lane, struct peer_frame *frame
 	if (f->worker_state != WORKER_STARTING || lane->kind != LANE_MAIN || !f->interpreter.known)
 		return error_set(err, -EBADMSG, "READY came out of order");
 	f->worker_state = WORKER_READY;
-	f->n_early_deaths = 0;
 	return 0;
 }
 
@@ -171,10 +170,11 @@ static void append_object(struct buffer *out, const char *name, struct slice jso
 	buffer_append_slice(out, json.len ? json : SLICE_LIT("{}"));
 }
 
-/* Bulk that slow subscribers have no room for is dropped here, once the stall has lasted too long (wire.md 9). */
-static bool is_dropped(struct front *f, const struct buffer *content)
+/* Bulk that slow subscribers have no room for is dropped here, once the stall has lasted too long; what a client cannot
+ * do without has twice the room (wire.md 9). */
+static bool is_dropped(struct front *f, const struct buffer *content, bool vital)
 {
-	if (!sender_is_stalled(f->sender))
+	if (vital ? !sender_is_full(f->sender) : !sender_is_stalled(f->sender))
 		return false;
 	sender_count_dropped(f->sender, content->len);
 	return true;
@@ -187,7 +187,7 @@ static int on_display(struct front *f, struct lane *lane, struct peer_frame *fra
 		const char *topic;
 	} kinds[] = {
 		[LINK_DISPLAY_DATA] = { "display_data", "display_data" },
-		[LINK_DISPLAY_UPDATE] = { "update_display_data", "update_display_data" },
+		[LINK_DISPLAY_UPDATE] = { "update_display_data", "display_data" },
 		[LINK_DISPLAY_RESULT] = { "execute_result", NULL },
 	};
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(0);
@@ -214,7 +214,7 @@ static int on_display(struct front *f, struct lane *lane, struct peer_frame *fra
 	if (kind == LINK_DISPLAY_RESULT)
 		buffer_printf(&content, ",\"execution_count\":%llu", (unsigned long long)count);
 	buffer_append_char(&content, '}');
-	if (is_dropped(f, &content))
+	if (is_dropped(f, &content, kind == LINK_DISPLAY_RESULT))
 		return 0;
 	out.msg_type = kinds[kind].msg_type;
 	out.parent = turns_header(&f->turns, turn);
@@ -261,7 +261,7 @@ static int on_publish(struct front *f, struct lane *lane, struct peer_frame *fra
 	if (read_buffers(m, buffers, &out.n_buffers) < 0)
 		return bad(err, frame->type, "buffers");
 	buffer_append_slice(&content, json.len ? json : SLICE_LIT("{}"));
-	if (is_dropped(f, &content))
+	if (is_dropped(f, &content, false))
 		return 0;
 	copy_text(msg_type, sizeof(msg_type), name);
 	copy_text(topic_text, sizeof(topic_text), topic.data ? topic : SLICE_LIT(""));
@@ -298,6 +298,8 @@ static int on_error(struct front *f, struct lane *lane, struct peer_frame *frame
 		json_encode_string(&content, line);
 	}
 	buffer_append_str(&content, "]}");
+	if (is_dropped(f, &content, true))
+		return 0;
 	out.parent = turns_header(&f->turns, turn);
 	sender_publish(f->sender, NULL, &out);
 	return 0;
@@ -346,15 +348,6 @@ static int on_answer(struct front *f, struct lane *lane, struct peer_frame *fram
 	return 0;
 }
 
-/* Replies that came before the question are no answers to it. */
-static void drop_stale_replies(struct front *f)
-{
-	struct parcel p = { 0 };
-
-	while (channels_recv(f->channels, CONNECTION_STDIN, &p) > 0)
-		parcel_deinit(&p);
-}
-
 static int tell_no_input(struct lane *lane, uint32_t turn)
 {
 	size_t begin = peer_begin(&lane->peer);
@@ -381,12 +374,17 @@ static int on_ask_input(struct front *f, struct lane *lane, struct peer_frame *f
 		(void)!tell_no_input(lane, turn);
 		return 0;
 	}
-	drop_stale_replies(f);
+	/* The worker asks one question at a time, so an earlier one was given up (interrupted). It counts the answers. */
+	if (r->waits_for_input)
+		(void)!tell_no_input(lane, r->input_turn);
+	r->waits_for_input = false;
+	intake_drain_stdin(f); /* replies that came before the question are no answers to it */
 	buffer_append_str(&content, "{\"prompt\":");
 	json_encode_string(&content, prompt);
 	buffer_printf(&content, ",\"password\":%s}", password ? "true" : "false");
 	out.parent = r->message.header.raw;
 	r->waits_for_input = true;
+	r->input_turn = turn;
 	sender_reply(f->sender, CONNECTION_STDIN, r->message.frames.identities, r->message.frames.n_identities, &out);
 	return 0;
 }
@@ -396,13 +394,13 @@ static int on_ask(struct front *f, struct lane *lane, struct peer_frame *frame, 
 	uint64_t id;
 	struct slice what, args;
 
-	(void)lane;
 	if (msgpack_read_u64(&frame->fields, &id) < 0 || id > UINT32_MAX ||
 	    msgpack_read_str(&frame->fields, &what) < 0 || read_json(&frame->fields, &args) < 0)
 		return bad(err, frame->type, "a field");
 	if (!slice_equal_str(what, "history"))
 		return error_set(err, -EBADMSG, "ASK for something the front does not have");
-	(void)history_ask(f->history, id | (uint64_t)1 << 32, args.len ? args : SLICE_LIT("{}"));
+	if (!history_ask(f->history, id | (uint64_t)lane->link << 32, args.len ? args : SLICE_LIT("{}")))
+		lane_tell(lane, (uint32_t)id, SLICE_LIT("[]"));
 	return 0;
 }
 
@@ -414,8 +412,12 @@ static int on_exit_asked(struct front *f, struct lane *lane, struct peer_frame *
 	if (msgpack_read_u64(&frame->fields, &code) < 0)
 		return bad(err, frame->type, "code");
 	f->tenant_exit = true;
-	if (f->options->on_crash == ON_CRASH_DIE)
+	if (f->options->on_crash == ON_CRASH_DIE) {
 		life_shutdown(f, 0, false);
+		return 0;
+	}
+	f->worker_state = WORKER_LEAVING;
+	f->exit_deadline = clock_monotonic_usec() + FRONT_SHUTDOWN_GRACE_USEC;
 	return 0;
 }
 
@@ -440,6 +442,7 @@ static int handle(struct front *f, struct lane *lane, struct peer_frame *frame, 
 		{ LINK_FATAL, on_fatal },
 	};
 
+	execute_announce(f);
 	output_barrier(f->output, frame->ring_pos);
 	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
 		if (handlers[i].type == frame->type)
@@ -450,8 +453,13 @@ static int handle(struct front *f, struct lane *lane, struct peer_frame *frame, 
 int upward_service(struct front *f, struct lane *lane)
 {
 	struct error err = { 0 };
-	int filled = peer_fill(&lane->peer), r = 0;
+	int filled, r = 0;
 
+	if (f->violation.code) {
+		front_watch_set(f, &lane->watch, 0); /* nothing that it says counts any more */
+		return -EBADMSG;
+	}
+	filled = peer_fill(&lane->peer);
 	while (lane->peer.fd >= 0) {
 		struct peer_frame frame;
 
@@ -466,7 +474,7 @@ int upward_service(struct front *f, struct lane *lane)
 	if (r < 0)
 		life_violation(f, &err);
 	else if (filled < 0 && lane->kind != LANE_MAIN)
-		life_detach(f, lane);
+		life_lane_closed(f, lane);
 	else if (filled < 0)
 		front_watch_set(f, &lane->watch, 0); /* its death follows as SIGCHLD */
 	if (filled < 0 && lane->kind == LANE_MAIN && !f->ending && !f->tenant_exit)
