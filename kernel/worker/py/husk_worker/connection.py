@@ -165,9 +165,15 @@ def _traits_class() -> type:
     return IPKernelApp
 
 
+def modules_at_start() -> frozenset[str]:
+    """Names of what had been imported when the shell was new: it belongs to the kernel, not to the user."""
+    return _made.get("modules", frozenset())
+
+
 def register_app(config: Any = None) -> Any:
     """Makes the application object, once, and the one that traitlets' Application.instance() gives."""
     if "app" not in _made:
+        _made["modules"] = frozenset(sys.modules)
         cls = app_class()
         app = _made["app"] = cls()
         if cls is not _PlainApp:
