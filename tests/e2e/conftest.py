@@ -118,12 +118,12 @@ def strays(known: set[int]) -> list[str]:
     return found
 
 
-def leftovers(kernel: Kernel) -> list[str]:
-    """What a kernel that has ended should not leave behind."""
+def leftovers(directory: Path) -> list[str]:
+    """What kernels that have ended should not leave behind."""
     found = []
-    for path in sorted((kernel.directory / "tmp").rglob("*")):
+    for path in sorted((directory / "tmp").rglob("*")):
         found.append(f"left in TMPDIR: {path}")
-    for path in kernel.directory.rglob("*"):
+    for path in directory.rglob("*"):
         if path.is_socket() or path.is_fifo():
             found.append(f"left behind: {path}")
     return found
@@ -148,7 +148,6 @@ def end(kernel: Kernel, known: set[int]) -> list[str]:
         with contextlib.suppress(ProcessLookupError):
             os.kill(p.pid, signal.SIGKILL)
     if IS_HUSK:
-        wrong += leftovers(kernel)
         wrong += [f"on stderr: {line}" for line in kernel.unexpected_stderr()]
     wrong += [f"on stderr: {line}" for line in kernel.stderr().splitlines() if IS_HUSK and TROUBLE.search(line)]
     return wrong
@@ -186,6 +185,8 @@ def start_kernel(request: pytest.FixtureRequest, tmp_path: Path, shared_home: Pa
         if kernel.process is not None:
             wrong += end(kernel, known)
         kernel.close_clients()
+    if IS_HUSK and item.husk_kernels:
+        wrong += leftovers(item.husk_kernels[0].directory)
     with contextlib.suppress(AssertionError):
         wait_until(lambda: len(descriptors()) <= len(before), "descriptors closed", 2)
     after = descriptors()

@@ -90,8 +90,8 @@ def test_36_store_history_false(client: Client) -> None:
 def test_36_store_history_false_does_not_touch_out(client: Client) -> None:
     client.execute("'kept'")
     client.execute("'other'", store_history=False).ok()
-    assert client.execute("_, Out[1], _1, In[1:2], _i", store_history=False).result == (
-        "('kept', 'kept', 'kept', [\"'kept'\"], \"'kept'\")"
+    assert client.execute("_, Out[1], _1, In[1:2]", store_history=False).result == (
+        "('kept', 'kept', 'kept', [\"'kept'\"])"
     )
 
 

