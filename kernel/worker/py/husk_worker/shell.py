@@ -101,14 +101,8 @@ class ZMQInteractiveShell(InteractiveShell):
 
     def init_history(self) -> None:
         """A history manager without a database: the front has the file."""
-        try:
-            from husk_worker.history import HistoryManager
-        except ModuleNotFoundError:
-            from functools import partial
+        from husk_worker.history import HistoryManager
 
-            from IPython.core import history
-
-            HistoryManager = partial(history.HistoryManager, enabled=False)
         self.history_manager = HistoryManager(shell=self, parent=self)
         self.configurables.append(self.history_manager)
 
@@ -145,10 +139,8 @@ class ZMQInteractiveShell(InteractiveShell):
 
     def init_magics(self) -> None:
         super().init_magics()
-        try:
-            from husk_worker.magics import KernelMagics
-        except ModuleNotFoundError:
-            return
+        from husk_worker.magics import KernelMagics
+
         self.register_magics(KernelMagics)
         self.magics_manager.register_alias("ed", "edit")
 
