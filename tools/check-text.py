@@ -5,7 +5,7 @@
 usage: tools/check-text.py [SOURCE_DIR]
 
 Every source file: an SPDX line in its first two lines, at most 800 lines, UTF-8, no trailing space, a last newline.
-C: no // comments, functions of at most 100 lines, tabs for indentation, an include guard that is the path.
+C: no // comments, functions of at most 100 lines, tabs for indentation, an include guard that ends in the file's name.
 """
 
 import re
@@ -16,12 +16,15 @@ from pathlib import Path
 
 MAX_FILE_LINES = 800
 MAX_FUNCTION_LINES = 100
-MAX_COLUMNS = 140  # hard stop; the aim is 100 to 120
+MAX_COLUMNS = 160  # hard stop, for rows of tables; the aim is 100 to 120
 SPDX = "SPDX-License-Identifier: Apache-2.0"
 C_SUFFIXES = (".c", ".h", ".def")
 CODE_SUFFIXES = (*C_SUFFIXES, ".py", ".pyi", ".sh", ".am", ".inc", ".ac", ".m4", ".toml", ".1", ".mjs", ".js")
 # Text of others, data, and what autoreconf makes.
-NOT_JUDGED = ("LICENSE", "tests/fuzz/corpus/", "tests/vectors/", "build", "configure", "autom4te.cache/", "aclocal.m4")
+NOT_JUDGED = (
+    *("LICENSE", "tests/fuzz/corpus/", "tests/notebooks/books/", "tests/vectors/"),
+    *("aclocal.m4", "autom4te.cache/", "build", "configure"),
+)
 TOKEN = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*', re.DOTALL)
 
 Problem = tuple[int, str]
@@ -66,10 +69,9 @@ def judge_c(path: str, text: str) -> Iterator[Problem]:
         if line.startswith(" " * 8) and number not in commented:
             yield number, "indented with spaces; tabs here"
     if path.endswith(".h"):
-        parts = path.removeprefix("protocol/").removeprefix("kernel/")
-        guard = "HUSK_" + re.sub(r"[^A-Z0-9]", "_", parts.upper())
-        if f"#ifndef {guard}\n" not in text and "#pragma once" not in text:
-            yield 1, f"include guard is not {guard}"
+        name = re.sub(r"[^A-Z0-9]", "_", path.rpartition("/")[2].upper())
+        if not re.search(rf"^#ifndef HUSK_(?:[A-Z0-9_]+_)?{name}\n#define HUSK_", text, re.MULTILINE):
+            yield 1, f"no include guard HUSK_..._{name}"
 
 
 def judge(path: str, data: bytes) -> Iterator[Problem]:
@@ -89,7 +91,7 @@ def judge(path: str, data: bytes) -> Iterator[Problem]:
     for number, line in enumerate(lines, 1):
         if line != line.rstrip():
             yield number, "trailing space"
-        if len(line) > MAX_COLUMNS and not path.endswith((".py", ".m4", ".ac", ".1")):
+        if len(line) > MAX_COLUMNS and not path.endswith((".py", ".m4", ".ac", ".1")) and not path.startswith("tests/"):
             yield number, f"{len(line)} columns, at most {MAX_COLUMNS}"
     if path.endswith(C_SUFFIXES):
         yield from judge_c(path, text)

@@ -16,7 +16,7 @@ import pytest
 
 sys.path.insert(0, str(Path(__file__).parent))
 
-from link_peer import Worker  # noqa: E402
+from link_peer import Worker
 
 PYTHONS = os.environ.get("HUSK_TEST_PYTHONS", "/usr/bin/python3").split(":")
 Start = Callable[..., Worker]

@@ -40,7 +40,7 @@ def weather(rng: random.Random, when: datetime, rain: float) -> tuple[float, flo
 def count(rng: random.Random, when: datetime, temperature: float, rain: float) -> tuple[int, int]:
     """Bicycles to the north and to the south in one hour."""
     weekend = when.weekday() >= 5
-    level = (WEEKEND if weekend else WORKDAY)[when.hour]
+    level = float((WEEKEND if weekend else WORKDAY)[when.hour])
     level *= max(0.25, 0.55 + 0.03 * temperature) * (0.5 if rain > 1 else 0.75 if rain > 0 else 1.0)
     total = level * (0.8 + 0.4 * rng.random())
     to_north = 0.5 if weekend else 0.68 if when.hour < 12 else 0.36

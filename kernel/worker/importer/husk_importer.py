@@ -5,9 +5,9 @@ Run by the core once, before husk_worker.boot. Imports nothing that is not there
 """
 
 import sys
+from _frozen_importlib import ModuleSpec  # type: ignore[import-not-found]
 
 import _husk
-from _frozen_importlib import ModuleSpec  # type: ignore[import-not-found]
 
 PREFIX = "<husk>/"
 

@@ -23,9 +23,10 @@ if TYPE_CHECKING:
 
 MAIN_SECONDS = 3600.0  # a running cell may keep the main thread busy as long before starting is given up
 INIT_SECONDS = 60.0
-_HIDDEN = frozenset(
-    ["__name__", "__doc__", "__package__", "__loader__", "__spec__", "__annotations__", "__builtins__", "__builtin__", "__display__", "get_ipython", "debugpy", "exit", "quit", "In", "Out", "_oh", "_dh", "_", "__", "___"]
-)
+_HIDDEN = frozenset((
+    "__name__", "__doc__", "__package__", "__loader__", "__spec__", "__annotations__", "__builtins__", "__builtin__",
+    "__display__", "get_ipython", "debugpy", "exit", "quit", "In", "Out", "_oh", "_dh", "_", "__", "___",
+))  # fmt: skip
 _NUMBERED = re.compile(r"_\d")
 _ANY_TIME = ("debugInfo", "inspectVariables", "richInspectVariables", "modules", "copyToGlobals")
 _STARTED = ("dumpCell", "setBreakpoints", "source", "variables", "attach", "configurationDone")
@@ -407,7 +408,8 @@ def call_in_main(func: Any) -> Any:
         except BaseException as error:
             future.set_exception(error)
 
-    aio.loop().call_soon_threadsafe(call)
+    loop: Any = aio.loop()
+    loop.call_soon_threadsafe(call)
     return future.result(MAIN_SECONDS)
 
 
