@@ -8,6 +8,7 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <stdio.h>
+#include <sys/syscall.h>
 
 #include "kernel/worker/bridge.h"
 #include "kernel/worker/bytecode.h"
@@ -40,10 +41,12 @@ static void restore_preload(void)
 	free(copy);
 }
 
-static void close_on_exec(void)
+/* 3 to 7 are not for children; beyond them there may be the descriptor by which the core was named. */
+static void settle_descriptors(void)
 {
 	for (int fd = LINK_FD_SOCKET; fd < LINK_FD_END; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
+	(void)syscall(SYS_close_range, LINK_FD_END, ~0U, 0);
 }
 
 static int send_ready(void)
@@ -125,7 +128,7 @@ static int worker_main(int argc, char **argv)
 	int r;
 
 	restore_preload();
-	close_on_exec();
+	settle_descriptors();
 	if (core_argv_parse(argc, argv, &arguments) < 0)
 		return uplink_fatal(UPLINK_INTERNAL, "the launcher and the core are not of one version");
 	r = output_attach(&err);

@@ -388,12 +388,34 @@ static int write_frame(struct peer *p, struct slice frame)
 	return r;
 }
 
+static bool is_upward(enum link_type type)
+{
+	static const struct {
+		enum link_type type;
+		enum link_direction direction;
+	} types[] = {
+#define LINK(name, number, direction, max, fields) { LINK_##name, LINK_##direction },
+#include "protocol/link/link.def"
+#undef LINK
+	};
+
+	for (size_t i = 0; i < ARRAY_SIZE(types); i++) {
+		if (types[i].type == type)
+			return types[i].direction == LINK_UP;
+	}
+	return false;
+}
+
 static int encode_frame(struct buffer *out, enum link_type type, PyObject *fields)
 {
 	size_t begin = link_frame_begin(out);
 	size_t size;
 	int r;
 
+	if (!is_upward(type)) {
+		PyErr_Format(PyExc_ValueError, "frame type %d is none that a worker sends", (int)type);
+		return -1;
+	}
 	if (!PyList_Check(fields) && !PyTuple_Check(fields)) {
 		PyErr_SetString(PyExc_TypeError, "the fields of a frame must be a tuple or a list");
 		return -1;

@@ -133,7 +133,8 @@ class Worker:
         for fd in ends:
             os.close(fd)
         theirs.close()
-        self.buffer = b""
+        self.buffer = bytearray()
+        self.eager = True  # take text as soon as it is there, not only with the frames behind it
         self.texts: list[tuple[int, int, bytes]] = []
         self.turn = 0
         self.ends = {self.out: 0, self.err: 1}
@@ -157,8 +158,8 @@ class Worker:
         assert version == VERSION and reserved == 0 and number >= 64, "bad header"
         if len(self.buffer) < HEADER.size + size:
             return None
-        body = self.buffer[HEADER.size : HEADER.size + size]
-        self.buffer = self.buffer[HEADER.size + size :]
+        body = bytes(self.buffer[HEADER.size : HEADER.size + size])
+        del self.buffer[: HEADER.size + size]
         self.texts += self.ring.take(position)
         return NAMES[number], msgpack.unpackb(body, strict_map_key=False)
 
@@ -182,7 +183,8 @@ class Worker:
             return
         if self.bell in ready:
             os.read(self.bell, 8)
-        self.texts += self.ring.take()
+        if self.eager:
+            self.texts += self.ring.take()
         if self.out in ready or self.err in ready:
             self._take_pipes()
         if self.sock in ready:

@@ -35,8 +35,13 @@ def run_in_loop(turn, code):
         loop.run_forever()
     finally:
         _husk.disarm()
-    if task.done():
-        task.result()
+        # What an interrupt has left to do, the callback that stops the loop included.
+        if task is not None and not task.done():
+            task.cancel()
+        while task is not None and (not task.done() or loop._ready):
+            loop.call_soon(loop.stop)
+            loop.run_forever()
+    task.result()
 
 
 def execute(turn, metadata, code):
