@@ -191,9 +191,23 @@ static int read_connection(struct front *f, struct buffer *text, struct error *e
 	return 0;
 }
 
+/* From here on the key is in struct sign_key alone, which wipes itself; libzmq has a copy of the CURVE key. */
+static void forget_keys(struct connection *c)
+{
+	sodium_memzero(c->key, sizeof(c->key));
+	sodium_memzero(c->curve_secretkey, sizeof(c->curve_secretkey));
+}
+
+static void wipe_text(struct buffer *b)
+{
+	if (b->data)
+		sodium_memzero(b->data, b->size);
+	buffer_deinit(b);
+}
+
 static int write_connection(struct front *f, const struct buffer *text, bool needed, struct error *err)
 {
-	_cleanup_(buffer_deinitp) struct buffer merged = BUFFER_INIT(CONNECTION_FILE_MAX_BYTES * 2);
+	_cleanup_(wipe_text) struct buffer merged = BUFFER_INIT(CONNECTION_FILE_MAX_BYTES * 2);
 	int r;
 
 	if (!needed)
@@ -207,7 +221,7 @@ static int write_connection(struct front *f, const struct buffer *text, bool nee
 
 static int open_kernel(struct front *f, struct error *err)
 {
-	_cleanup_(buffer_deinitp) struct buffer text = BUFFER_INIT(CONNECTION_FILE_MAX_BYTES + 1);
+	_cleanup_(wipe_text) struct buffer text = BUFFER_INIT(CONNECTION_FILE_MAX_BYTES + 1);
 	struct connection *c = &f->connection;
 	bool chosen = false;
 	int r = read_connection(f, &text, err);
@@ -393,9 +407,31 @@ static int give_up(struct front *f, const struct error *err)
 	return 1;
 }
 
+/* Only the soft limit: workers that are started later get the old one back. */
+static void limit_memory(const struct rlimit *before)
+{
+	struct rlimit limit = { MIN(before->rlim_cur, MEMORY_LIMIT), before->rlim_max };
+
+	if (!HUSK_SANITIZED && setrlimit(RLIMIT_DATA, &limit) < 0)
+		log_warning("cannot limit the memory of this process: %s", strerror(errno));
+}
+
+static char *connection_file_to_remove; /* by a handler */
+
+/* libzmq and the C++ library abort when memory runs out; they say so in their words, this says it in ours. */
+static void on_abort(int signal_number)
+{
+	static const char text[] = "husk-kernel: aborted, most likely out of memory: a client sent more than the kernel's "
+				   "memory limit allows, or the machine has none left\n";
+
+	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
+	if (connection_file_to_remove)
+		(void)unlink(connection_file_to_remove);
+	(void)signal(signal_number, SIG_DFL);
+}
+
 static int start(struct front *f, struct error *err)
 {
-	struct rlimit limit = { MEMORY_LIMIT, MEMORY_LIMIT };
 	int r = output_new(&f->turns, &f->output);
 
 	if (r < 0)
@@ -403,9 +439,12 @@ static int start(struct front *f, struct error *err)
 	r = life_start_worker(f, err);
 	if (r < 0)
 		return r;
-	if (!HUSK_SANITIZED)
-		(void)setrlimit(RLIMIT_DATA, &limit);
+	limit_memory(&f->source.data);
+	(void)signal(SIGABRT, on_abort);
 	r = open_kernel(f, err);
+	forget_keys(&f->connection);
+	if (r == 0 && f->made_connection_file)
+		connection_file_to_remove = (char *)(uintptr_t)f->options->connection_file;
 	if (r == 0)
 		r = make_parts(f, err);
 	if (r < 0)
@@ -436,6 +475,7 @@ int front_run(const struct options *options)
 	(void)snprintf(f->ident, sizeof(f->ident), "kernel.%.36s", f->uuid);
 	paths_launcher(launcher, sizeof(launcher));
 	f->source = (struct worker_source){ .launcher = launcher, .python = options->python };
+	(void)getrlimit(RLIMIT_DATA, &f->source.data);
 	f->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
 	(void)prctl(PR_SET_DUMPABLE, 0);

@@ -59,6 +59,8 @@ static void exec_child(const struct worker_source *source, char *const argv[], c
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
 	for (int s = 1; s < NSIG; s++)
 		(void)signal(s, SIG_DFL);
+	if (setrlimit(RLIMIT_DATA, &source->data) < 0)
+		_exit(127);
 	if (source->cwd && chdir(source->cwd) < 0)
 		_exit(127);
 	(void)execv(source->launcher, argv);

@@ -4,6 +4,7 @@
 #define HUSK_FRONT_WORKER_H
 
 #include <stdbool.h>
+#include <sys/resource.h>
 #include <sys/types.h>
 
 #include "protocol/base/error.h"
@@ -13,6 +14,7 @@ struct worker_source {
 	const char *launcher; /* path of husk-worker */
 	const char *python;   /* --python, or NULL */
 	const char *cwd;      /* NULL: the front's */
+	struct rlimit data;   /* its RLIMIT_DATA: the front's own limit is not for Python */
 };
 
 struct worker {
