@@ -12,7 +12,7 @@ from typing import Any
 
 import pytest
 
-from husk import IS_HUSK, CHANNELS, Client, Kernel, Turn, wait_until
+from husk import CHANNELS, IS_HUSK, Client, Kernel, Turn, wait_until
 
 
 def complete(client: Client, code: str, cursor: int | None = None) -> dict[str, Any]:
