@@ -23,7 +23,7 @@ CODE_SUFFIXES = (*C_SUFFIXES, ".py", ".pyi", ".sh", ".am", ".inc", ".ac", ".m4",
 # Text of others, data, and what autoreconf makes.
 NOT_JUDGED = (
     *("LICENSE", "tests/fuzz/corpus/", "tests/notebooks/books/", "tests/vectors/"),
-    *("aclocal.m4", "autom4te.cache/", "build", "configure"),
+    *("_build/", "aclocal.m4", "autom4te.cache/", "build", "config.", "configure"),
 )
 TOKEN = re.compile(r'/\*.*?\*/|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\'|//[^\n]*', re.DOTALL)
 
