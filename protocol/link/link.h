@@ -63,8 +63,8 @@ int link_header_parse(struct slice bytes, enum link_direction direction, struct 
 
 /* Starts a frame: appends room for the header and returns its offset, to be given to link_frame_end(). */
 size_t link_frame_begin(struct buffer *b);
-/* Fills the header in. -EMSGSIZE when the body is longer than the type may be, or b->failed; then the frame is taken back
- * out of b, what was before it stays. */
+/* Fills the header in. -EMSGSIZE when the body is longer than the type may be, or b->failed; then the frame is taken
+ * back out of b, what was before it stays. */
 int link_frame_end(struct buffer *b, size_t begin, enum link_type type, uint64_t ring_pos) must_check;
 
 /* Opens a body: checks that it is one array with at least the minimum of fields of its type and nothing behind it

@@ -65,8 +65,8 @@ struct ring_writer {
 void ring_writer_init(struct ring_writer *w, struct ring_shared *shared); /* continues from the shared indices */
 
 /*
- * Copies as much of text as fits now; returns the bytes taken (0: full). *ret_ring is always written: true when this call
- * made the doorbell due, because head reached wake_at or because not everything fitted. Before a writer sleeps it reads
+ * Copies as much of text as fits now; returns the bytes taken (0: full). *ret_ring is always written: true when this
+ * call made the doorbell due, because head reached wake_at or because not everything fitted. Before a writer sleeps it reads
  * reader_seq, sets writer_waits, tries once more, and only then waits for reader_seq to differ from what it read.
  */
 size_t ring_write(struct ring_writer *w, uint32_t turn, uint32_t stream, const char *text, size_t len, bool *ret_ring);

@@ -1,5 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* connection-file: the JSON file that names a kernel's sockets and key (specs/wire.md 8; kernels.rst "Connection files"). */
+/*
+ * connection-file: the JSON file that names a kernel's sockets and key (specs/wire.md 8; kernels.rst "Connection
+ * files").
+ */
 #ifndef HUSK_WIRE_CONNECTION_FILE_H
 #define HUSK_WIRE_CONNECTION_FILE_H
 
@@ -42,8 +45,8 @@ int connection_parse(struct slice text, struct connection *ret, struct error *er
  * members that husk does not know are kept. */
 int connection_merge(struct slice original, const struct connection *c, struct buffer *out) must_check;
 
-/* Effects: read (regular file, size-limited, no wait on FIFOs) and atomic write (temporary in the same directory, 0600, rename; makes
- * the directory 0700 when missing). */
+/* Effects: read (regular file, size-limited, no wait on FIFOs) and atomic write (temporary in the same directory, 0600,
+ * rename; makes missing directories with mode 0700). */
 int connection_file_read(const char *path, struct buffer *out, struct error *err) must_check;
 int connection_file_write(const char *path, struct slice text, struct error *err) must_check;
 

@@ -20,7 +20,8 @@ struct header {
 	enum msgtype type;        /* MSGTYPE_UNKNOWN when not in msgtype.def */
 };
 
-/* frame must be a JSON object with string msg_id, session, msg_type. -EBADMSG otherwise, err says what. Validates JSON. */
+/* frame must be a JSON object with string msg_id, session, msg_type. -EBADMSG otherwise, err says what. Validates
+ * JSON. */
 int header_parse(struct slice frame, struct header *ret, struct error *err) must_check;
 
 /* What is equal in all headers that one kernel process sends. */
@@ -30,7 +31,8 @@ struct header_origin {
 	unsigned pid;
 };
 
-/* Appends a header: msg_id is "<session>_<pid>_<serial>". subshell: raw token or SLICE_NULL. Pure: time is a parameter. */
+/* Appends a header: msg_id is "<session>_<pid>_<serial>". subshell: raw token or SLICE_NULL. Pure: time is a
+ * parameter. */
 void header_build(struct buffer *out, const struct header_origin *origin, uint64_t serial, uint64_t realtime_usec,
     const char *msg_type, struct slice subshell);
 

@@ -37,9 +37,9 @@ bool json_is_valid_object(struct slice text);
 /* Type of the value that the slice starts with (after white space). */
 enum json_type json_type(struct slice value);
 
-/* A member of an object: raw value slice without surrounding white space; JSON_INVALID when absent or when text is not an object.
- * The last of duplicate names wins (as Python's json does). text must have passed json_is_valid(). name is compared
- * after decoding escapes. */
+/* A member of an object: raw value slice without surrounding white space; JSON_INVALID when absent or when text is not
+ * an object. The last of duplicate names wins (as Python's json does). text must have passed json_is_valid(). name is
+ * compared after decoding escapes. */
 enum json_type json_member(struct slice text, const char *name, struct slice *ret_value);
 
 /* Iteration, in order, over a valid object or array. Start with iter = json_iter(text). */
@@ -60,7 +60,8 @@ bool json_string_equals(struct slice token, const char *text);
 
 /* Conveniences over json_member(): value when the member is there and of that type, else fallback. */
 bool json_get_bool(struct slice text, const char *name, bool fallback);
-int64_t json_get_int(struct slice text, const char *name, int64_t fallback); /* fallback also when not integral or out of range */
+/* fallback also when it is not written as an integer, or out of range */
+int64_t json_get_int(struct slice text, const char *name, int64_t fallback);
 
 /* Appends a JSON string, quotes included. Bytes that are not UTF-8 become U+FFFD each maximal subpart; control
  * characters are escaped; everything else is copied. Fast path for plain ASCII. */
