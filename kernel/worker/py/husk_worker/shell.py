@@ -11,7 +11,7 @@ from IPython.core.interactiveshell import InteractiveShell, InteractiveShellABC
 from traitlets import Any, CBool, Instance, Type, default, observe
 
 import _husk
-from husk_worker import cellname, connection, errors
+from husk_worker import cellname, connection, errors, tracebacks
 from husk_worker import link as links
 from husk_worker.display import ZMQDisplayPublisher, ZMQShellDisplayHook
 from husk_worker.streams import adopt
@@ -98,6 +98,10 @@ class ZMQInteractiveShell(InteractiveShell):
     def init_hooks(self) -> None:
         super().init_hooks()
         self.set_hook("show_in_pager", page.as_hook(self.payloadpage_page), 99)
+
+    def init_traceback_handlers(self, custom_exceptions: tuple) -> None:
+        super().init_traceback_handlers(custom_exceptions)
+        tracebacks.install(self)
 
     def init_history(self) -> None:
         """A history manager without a database: the front has the file."""
