@@ -42,22 +42,22 @@ class HuskTests(jupyter_kernel_test.KernelTests):
     file_extension = ".py"
     code_hello_world = "print('hello, world')"
     code_stderr = "import sys; print('test', file=sys.stderr)"
-    completion_samples = [  # noqa: RUF012
+    completion_samples = [
         {"text": "zi", "matches": ["zip"]},
         {"text": "%timei", "matches": ["%timeit", "%%timeit"]},
         {"text": "import subproc"},
     ]
-    complete_code_samples = ["1", "print('hello, world')", "def f(x):\n  return x*2\n\n\n"]  # noqa: RUF012
-    incomplete_code_samples = ["print('''hello", "def f(x):\n  x*2", "for i in range(3):"]  # noqa: RUF012
-    invalid_code_samples = ["import = 7q", "a = )"]  # noqa: RUF012
+    complete_code_samples = ["1", "print('hello, world')", "def f(x):\n  return x*2\n\n\n"]
+    incomplete_code_samples = ["print('''hello", "def f(x):\n  x*2", "for i in range(3):"]
+    invalid_code_samples = ["import = 7q", "a = )"]
     code_page_something = "zip?"
     code_generate_error = "raise ValueError('on purpose')"
-    code_execute_result = [  # noqa: RUF012
+    code_execute_result = [
         {"code": "6*7", "result": "42"},
         {"code": "'text'", "result": "'text'"},
         {"code": PNG + "Image(raw)", "mime": "image/png"},
     ]
-    code_display_data = [  # noqa: RUF012
+    code_display_data = [
         {"code": "from IPython.display import HTML, display; display(HTML('<b>test</b>'))", "mime": "text/html"},
         {"code": "from IPython.display import Math, display; display(Math('\\\\frac{1}{2}'))", "mime": "text/latex"},
         {"code": PNG + "display(Image(raw))", "mime": "image/png"},

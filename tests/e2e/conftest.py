@@ -1,10 +1,11 @@
 # SPDX-License-Identifier: Apache-2.0
 """Fixtures of the end-to-end tests: kernels that are checked for leftovers after every test.
 
-    HUSK_KERNEL        path of husk-kernel (required unless ipykernel is tested)
-    HUSK_KERNEL_ARGS   further arguments for it
-    HUSK_TEST_PYTHON   the interpreter it serves (default: the one that runs pytest)
-    HUSK_UNDER_TEST    "ipykernel": calibrate the tests on ipykernel instead
+- HUSK_KERNEL: path of husk-kernel (required unless ipykernel is tested)
+- HUSK_KERNEL_ARGS: further arguments for it
+- HUSK_TEST_PYTHON: the interpreter it serves (default: the one that runs pytest)
+- HUSK_UNDER_TEST: "ipykernel" calibrates the tests on ipykernel instead
+- HUSK_TEST_CYCLES: how often the start-stop test starts a kernel (default 20)
 """
 
 from __future__ import annotations
@@ -66,11 +67,23 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         item.add_marker(pytest.mark.xfail(reason=mark.args[0], strict=False))
 
 
+def bound_of(item: pytest.Item) -> int:
+    mark = item.get_closest_marker("bound")
+    return mark.args[0] if mark else BOUND
+
+
+def pytest_collection_modifyitems(config: pytest.Config, items: list[pytest.Item]) -> None:
+    """Every test is bounded, whatever it waits for: by pytest-timeout where it is installed."""
+    if config.pluginmanager.hasplugin("timeout"):
+        for item in items:
+            item.add_marker(pytest.mark.timeout(bound_of(item)))
+
+
 @pytest.hookimpl(wrapper=True)
 def pytest_runtest_call(item: pytest.Item) -> Iterator[None]:
-    """Bounds every test, whatever it waits for."""
-    mark = item.get_closest_marker("bound")
-    bound = mark.args[0] if mark else BOUND
+    if item.config.pluginmanager.hasplugin("timeout"):
+        return (yield)
+    bound = bound_of(item)
 
     def expired(*_: object) -> None:
         raise AssertionError(f"the test took longer than {bound} s")

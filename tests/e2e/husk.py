@@ -381,9 +381,7 @@ class Client:
                         taken += 1
         return taken
 
-    def wait(
-        self, claim: Callable[[Message], Any], what: str, timeout: float = WAIT, start: int = 0
-    ) -> Message:
+    def wait(self, claim: Callable[[Message], Any], what: str, timeout: float = WAIT, start: int = 0) -> Message:
         """The first message from number `start` on for which claim() holds."""
         deadline = time.monotonic() + timeout
         at = start
@@ -448,9 +446,7 @@ class Client:
 
     def asked(self, msg_id: str, timeout: float = WAIT, start: int = 0) -> Message:
         """Waits for the input_request of a cell."""
-        return self.wait(
-            lambda m: m.type == "input_request" and m.parent_id == msg_id, "input_request", timeout, start
-        )
+        return self.wait(lambda m: m.type == "input_request" and m.parent_id == msg_id, "input_request", timeout, start)
 
     def answer(self, request: Message, value: str) -> str:
         return self.send("input_reply", {"value": value}, channel="stdin", parent=request.header)

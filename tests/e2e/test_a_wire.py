@@ -109,7 +109,7 @@ def test_04_unknown_scheme_is_refused_at_start(start_kernel: Any, scheme: str) -
 def test_05_parent_header_equals_request_header(client: Client) -> None:
     strange = {
         "colab": {"path": ["nested", None, True, 1.5e300, -0.0]},
-        "notebook": "\U0001f9ea \u202e\u0000\u2028 \"quoted\\\" \u00fc",
+        "notebook": '\U0001f9ea \u202e\u0000\u2028 "quoted\\" \u00fc',
         "ключ": "значение",
         "": "",
         "number": 12345678901234567890,

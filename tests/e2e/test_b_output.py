@@ -417,7 +417,9 @@ print("c")
 @pytest.mark.ipython
 def test_29_display_id_and_update(client: Client) -> None:
     first = client.execute("h = display('one', display_id=True); h2 = display('named', display_id='n')").ok()
-    second = client.execute("h.update('two')\nfrom IPython.display import update_display\nupdate_display(3, display_id='n')")
+    second = client.execute(
+        "h.update('two')\nfrom IPython.display import update_display\nupdate_display(3, display_id='n')"
+    )
     one, named = first.of("display_data")
     two, three = second.ok().of("update_display_data")
     assert one.content["transient"]["display_id"] == two.content["transient"]["display_id"] != ""
@@ -457,7 +459,9 @@ def test_31_a_stalled_subscriber_still_gets_reply_and_idle(kernel: Kernel) -> No
         texts = [m.content["text"] for m in c.of(msg_id) if m.type == "stream"]
         size = sum(map(len, texts))
         if size < 150_000_000:
-            notice = c.wait(lambda m: m.type == "stream" and "dropped" in m.content["text"], f"notice; got {size} bytes")
+            notice = c.wait(
+                lambda m: m.type == "stream" and "dropped" in m.content["text"], f"notice; got {size} bytes"
+            )
             (n_dropped,) = re.findall(r"(\d+) bytes", notice.content["text"])
             assert size + int(n_dropped) >= 150_000_000
     assert lively.execute("1+1").ok().result == "2"

@@ -112,7 +112,14 @@ def test_37_only_comment_counts_as_a_cell(client: Client) -> None:
 
 def test_38_user_expressions(client: Client) -> None:
     client.execute("y = 5\nclass H:\n def _repr_html_(self): return '<b>h</b>'\n def __repr__(self): return 'H'")
-    wanted = {"good": "y + 1", "bad": "1/0", "syntax": "1 +", "undefined": "nope", "html": "H()", "big": "'x' * 1000000"}
+    wanted = {
+        "good": "y + 1",
+        "bad": "1/0",
+        "syntax": "1 +",
+        "undefined": "nope",
+        "html": "H()",
+        "big": "'x' * 1000000",
+    }
     turn = client.execute("y = 6", user_expressions=wanted).ok()
     got = turn.content["user_expressions"]
     assert set(got) == set(wanted)
@@ -553,5 +560,3 @@ def test_51_execute_on_control(client: Client) -> None:
     else:
         assert turn.content["ename"]
     assert client.execute("1").ok().result == "1"
-
-

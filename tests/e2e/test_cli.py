@@ -125,7 +125,9 @@ def test_bad_members_of_the_connection_file(tmp_path: Path, members: dict[str, A
     done = run("--python", TEST_PYTHON, "-f", str(connection(tmp_path, **members)))
     refused(done, word)
     assert "kkkkkkkk" not in done.stderr
-    assert "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" not in done.stderr or "key" not in members
+    assert (
+        "xxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxxx" not in done.stderr or "key" not in members
+    )
 
 
 def test_connection_files_that_are_no_regular_file(tmp_path: Path) -> None:
@@ -214,16 +216,27 @@ def test_broken_ipython_in_the_environment(tmp_path: Path) -> None:
     (site / "IPython").mkdir()
     (site / "IPython" / "__init__.py").write_text("raise RuntimeError('broken on purpose')\n")
     file = connection(tmp_path)
-    kernel = Kernel(tmp_path, argv=[*husk_argv(), "--python", str(tmp_path / "env/bin/python"), "-f", str(file)], file=file)
+    kernel = Kernel(
+        tmp_path, argv=[*husk_argv(), "--python", str(tmp_path / "env/bin/python"), "-f", str(file)], file=file
+    )
     kernel.start(wait=False)
     try:
-        wait_until(lambda: kernel.exit_code() is not None or all(json.loads(file.read_text()).get(f"{c}_port") for c in CHANNELS), "start")
+        wait_until(
+            lambda: (
+                kernel.exit_code() is not None or all(json.loads(file.read_text()).get(f"{c}_port") for c in CHANNELS)
+            ),
+            "start",
+        )
         if kernel.exit_code() is None:
             kernel._ports()
             client = kernel.connect(ready=False)
             turn_id = client.send_code("get_ipython()\n%time 1")
             wait_until(
-                lambda: client.pump(0.01) and any(m.channel == "shell" for m in client.of(turn_id)) or kernel.exit_code() is not None,
+                lambda: (
+                    client.pump(0.01)
+                    and any(m.channel == "shell" for m in client.of(turn_id))
+                    or kernel.exit_code() is not None
+                ),
                 "an answer or the end",
             )
             if kernel.exit_code() is None:
@@ -266,7 +279,15 @@ def test_install_default_is_user(tmp_path: Path) -> None:
 
 def test_install_with_everything(tmp_path: Path) -> None:
     done = run(
-        *("install", "--prefix", str(tmp_path / "pre fix"), "--name", "my-kernel.1", "--display-name", 'My "kernel" \u00fc\n'),
+        *(
+            "install",
+            "--prefix",
+            str(tmp_path / "pre fix"),
+            "--name",
+            "my-kernel.1",
+            "--display-name",
+            'My "kernel" \u00fc\n',
+        ),
         *("--python", TEST_PYTHON, "--env", "A=1", "--env", "B=x=y ${HOME}", "--profile", "small"),
     )
     assert done.returncode == 0, done.stderr
@@ -286,7 +307,9 @@ def test_install_sys_prefix(tmp_path: Path) -> None:
 
 def test_install_again_replaces(tmp_path: Path) -> None:
     for name in ("one", "two"):
-        assert run("install", "--prefix", str(tmp_path), "--display-name", name, "--python", TEST_PYTHON).returncode == 0
+        assert (
+            run("install", "--prefix", str(tmp_path), "--display-name", name, "--python", TEST_PYTHON).returncode == 0
+        )
     assert spec(tmp_path / "share/jupyter/kernels/husk")["display_name"] == "two"
 
 
@@ -307,7 +330,9 @@ def install(prefix: Path, name: str, python: str, *more: str) -> None:
     assert done.returncode == 0, done.stderr
 
 
-def start_by_name(name: str, monkeypatch: pytest.MonkeyPatch, prefix: Path) -> tuple[KernelManager, BlockingKernelClient]:
+def start_by_name(
+    name: str, monkeypatch: pytest.MonkeyPatch, prefix: Path
+) -> tuple[KernelManager, BlockingKernelClient]:
     monkeypatch.setenv("JUPYTER_PATH", str(prefix / "share/jupyter"))
     manager = KernelManager(kernel_name=name)
     manager.start_kernel(extra_arguments=["--HistoryManager.hist_file=:memory:"])
@@ -354,7 +379,9 @@ def test_several_kernels_side_by_side(tmp_path: Path, monkeypatch: pytest.Monkey
             manager.context.destroy(linger=0)
 
 
-def test_interrupt_and_death_through_jupyter_client(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_home: Path) -> None:
+def test_interrupt_and_death_through_jupyter_client(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, shared_home: Path
+) -> None:
     install(tmp_path, "husk", TEST_PYTHON)
     manager, client = start_by_name("husk", monkeypatch, tmp_path)
     try:
@@ -380,7 +407,10 @@ def test_interrupt_and_death_through_jupyter_client(tmp_path: Path, monkeypatch:
 def test_the_environment_decides_without_python_option(tmp_path: Path) -> None:
     """The active venv, else python3 on PATH."""
     venv.create(tmp_path / "env", with_pip=False, symlinks=True)
-    for env in ({"VIRTUAL_ENV": str(tmp_path / "env")}, {"VIRTUAL_ENV": "", "PATH": f"{tmp_path}/env/bin:/usr/bin:/bin"}):
+    for env in (
+        {"VIRTUAL_ENV": str(tmp_path / "env")},
+        {"VIRTUAL_ENV": "", "PATH": f"{tmp_path}/env/bin:/usr/bin:/bin"},
+    ):
         file = connection(tmp_path)
         kernel = Kernel(tmp_path, argv=[*husk_argv(), "-f", str(file)], file=file, env=env)
         try:
@@ -394,11 +424,14 @@ def test_the_environment_decides_without_python_option(tmp_path: Path) -> None:
 
 def test_without_connection_file(tmp_path: Path, shared_home: Path) -> None:
     """No -f: one is made in Jupyter's runtime directory, and said on stderr or stdout."""
-    kernel = Kernel(tmp_path, argv=[*husk_argv(), "--python", TEST_PYTHON], env={"JUPYTER_RUNTIME_DIR": str(tmp_path / "run")})
+    kernel = Kernel(
+        tmp_path, argv=[*husk_argv(), "--python", TEST_PYTHON], env={"JUPYTER_RUNTIME_DIR": str(tmp_path / "run")}
+    )
     kernel.start(wait=False)
     try:
         (made,) = wait_until(
-            lambda: kernel.exit_code() is not None or list((tmp_path / "run").glob("kernel-*.json")), "a connection file"
+            lambda: kernel.exit_code() is not None or list((tmp_path / "run").glob("kernel-*.json")),
+            "a connection file",
         )
         assert stat.S_IMODE(made.stat().st_mode) == 0o600
         kernel.file = made

@@ -98,7 +98,9 @@ def test_52_interrupt_twice_and_again(client: Client, interrupt: Interrupt) -> N
 
 
 @pytest.mark.ipython
-@pytest.mark.parametrize("code", ["!sleep 60", "%%bash\nsleep 60", "%time while True: pass", "%timeit -n1 -r1 __import__('time').sleep(60)"])
+@pytest.mark.parametrize(
+    "code", ["!sleep 60", "%%bash\nsleep 60", "%time while True: pass", "%timeit -n1 -r1 __import__('time').sleep(60)"]
+)
 def test_52_interrupt_of_magics(client: Client, kernel: Kernel, code: str) -> None:
     client.execute("import time; time.sleep(0)").ok()
     msg_id = client.send_code(code)
@@ -197,12 +199,12 @@ def test_56_interrupt_stops_a_flood(client: Client, interrupt: Interrupt) -> Non
     assert client.execute("1").ok().result == "1"
 
 
-GIL = "import ctypes; _ = ctypes.PyDLL(None).sleep({seconds})"
+DEAF = "import itertools; 1 in itertools.repeat(0)"  # holds the GIL for ever, and never looks for signals
 
 
 @pytest.mark.differs("its control thread needs the GIL")
 def test_57_control_and_heartbeat_during_a_call_that_holds_the_gil(client: Client) -> None:
-    msg_id = client.send_code("print('started', flush=True)\n" + GIL.format(seconds=2))
+    msg_id = client.send_code("print('started', flush=True)\n" + "import ctypes; _ = ctypes.PyDLL(None).sleep(2)")
     client.stream(msg_id, "started")
     for n in range(10):
         assert client.heartbeat(b"beat %d" % n) == b"beat %d" % n
@@ -214,8 +216,18 @@ def test_57_control_and_heartbeat_during_a_call_that_holds_the_gil(client: Clien
 
 
 @pytest.mark.husk
-def test_57_interrupt_of_a_call_that_holds_the_gil_ends_in_a_kill(kernel: Kernel) -> None:
-    """Nothing but SIGKILL helps: the client gets a clear reply, and the kernel does what its policy says."""
+@pytest.mark.stderr(".")
+@pytest.mark.exit(*range(1, 256))
+def test_57_interrupt_of_a_call_that_never_returns_ends_in_a_kill(kernel: Kernel, client: Client) -> None:
+    """Nothing but SIGKILL helps: the client gets a clear reply, then the policy for a dead worker applies."""
+    msg_id = client.send_code("print('started', flush=True)\n" + DEAF)
+    client.stream(msg_id, "started")
+    client.request("interrupt_request", channel="control")
+    turn = client.finish(msg_id)
+    assert turn.status == "error"
+    assert turn.verdict == "interrupted"
+    assert turn.reply.metadata["husk"]["state"] == "lost"
+    assert kernel.wait_exit(10) != 0
 
 
 @pytest.mark.parametrize("restart", [False, True])
@@ -255,7 +267,7 @@ def test_58_a_file_that_the_kernel_made_is_removed(start_kernel: Any, tmp_path: 
     assert not made.exists()
 
 
-@pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)", "input('?')", GIL.format(seconds=60)])
+@pytest.mark.parametrize("code", ["while True: pass", "import time; time.sleep(60)", "input('?')", DEAF])
 @pytest.mark.differs("waits for the cell")
 def test_59_shutdown_during_a_busy_cell(kernel: Kernel, client: Client, code: str) -> None:
     msg_id = client.send_code("print('started', flush=True)\n" + code, allow_stdin=True)
@@ -313,7 +325,7 @@ def test_61_sigterm_ends_in_order(start_kernel: Any) -> None:
 
 
 @pytest.mark.husk
-@pytest.mark.parametrize("code", ["while True: pass", GIL.format(seconds=60), "input('?')"])
+@pytest.mark.parametrize("code", ["while True: pass", DEAF, "input('?')"])
 def test_61_sigterm_during_a_cell(start_kernel: Any, code: str) -> None:
     kernel = start_kernel(expect_stderr=["."], expect_exit=(0, 143, -15))
     client = kernel.connect()

@@ -47,7 +47,10 @@ def test_69_odd_subscriptions_are_ignored(kernel: Kernel) -> None:
     client.sockets["iopub"].unsubscribe(b"never subscribed")
     client.sockets["iopub"].subscribe(b"last")
     client.wait(lambda m: m.content.get("subscription") == "last", "the welcome to another topic")
-    assert [m.content for m in client.log if m.type == "iopub_welcome"] == [{"subscription": ""}, {"subscription": "last"}]
+    assert [m.content for m in client.log if m.type == "iopub_welcome"] == [
+        {"subscription": ""},
+        {"subscription": "last"},
+    ]
     assert client.execute("1").ok().result == "1"
 
 

@@ -52,11 +52,15 @@ def test_74_prompt_need_not_be_a_string(client: Client) -> None:
     assert [m.content["prompt"] for m in client.log if m.type == "input_request"] == ["5", ""]
 
 
-@pytest.mark.parametrize("code", ["input('?')", "import getpass; getpass.getpass()", "import builtins; builtins.input()"])
+@pytest.mark.parametrize(
+    "code", ["input('?')", "import getpass; getpass.getpass()", "import builtins; builtins.input()"]
+)
 def test_75_without_allow_stdin(client: Client, code: str) -> None:
     turn = client.execute(code, allow_stdin=False).failed("StdinNotImplementedError")
     assert [m for m in client.log if m.channel == "stdin"] == []
-    check = f"try:\n    {code.splitlines()[-1].split('; ')[-1]}\nexcept NotImplementedError as e: print(type(e).__name__)"
+    check = (
+        f"try:\n    {code.splitlines()[-1].split('; ')[-1]}\nexcept NotImplementedError as e: print(type(e).__name__)"
+    )
     assert client.execute("import getpass, builtins\n" + check).stdout == "StdinNotImplementedError\n"
     assert turn.types == ["busy", "execute_input", "error", "idle"]
 

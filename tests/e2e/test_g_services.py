@@ -41,7 +41,9 @@ def test_79_cursor_in_the_middle_and_null_cursor(client: Client) -> None:
 
 
 def test_79_attributes_and_keyword_arguments(client: Client) -> None:
-    client.execute("class A:\n  first_attr = 1\n  def method(self): pass\na = A()\ndef fun(first_arg, second_arg=2): pass")
+    client.execute(
+        "class A:\n  first_attr = 1\n  def method(self): pass\na = A()\ndef fun(first_arg, second_arg=2): pass"
+    )
     assert {"first_attr", "method"} <= {m.split(".")[-1] for m in complete(client, "a.")["matches"]}
     assert any(m.endswith("bit_length") for m in complete(client, "(5).bit_l")["matches"])
     assert any("second_arg=" in m for m in complete(client, "fun(sec")["matches"])
@@ -153,7 +155,9 @@ def test_80_omit_sections(client: Client) -> None:
     ],
 )
 def test_81_is_complete(client: Client, code: str, status: str, indent: str | None) -> None:
-    if ("%" in code or "!" in code) and not client.execute("len(__import__('sys').modules.get('IPython').__name__)").result:
+    if ("%" in code or "!" in code) and not client.execute(
+        "len(__import__('sys').modules.get('IPython').__name__)"
+    ).result:
         pytest.skip("needs IPython")
     content = client.request("is_complete_request", {"code": code}).content
     assert content["status"] == status
@@ -276,7 +280,10 @@ def test_82_memory_history(client: Client) -> None:
 @pytest.mark.kernel(args=["--HistoryManager.enabled=False"])
 def test_82_history_switched_off(client: Client) -> None:
     client.execute("x = 1").ok()
-    assert client.request("history_request", {"hist_access_type": "tail", "n": 5, "raw": True, "output": False}).status == "ok"
+    assert (
+        client.request("history_request", {"hist_access_type": "tail", "n": 5, "raw": True, "output": False}).status
+        == "ok"
+    )
 
 
 @pytest.mark.husk
@@ -335,7 +342,9 @@ def tell(client: Client, msg_type: str, content: dict[str, Any], **more: Any) ->
 @pytest.mark.differs("a comm_msg overtakes text")
 def test_83_comm_text_and_message_keep_their_order(client: Client) -> None:
     client.execute(COMMS).ok()
-    assert tell(client, "comm_open", {"comm_id": "id1", "target_name": "t", "data": {"d": 1}}, metadata={"version": "2"})
+    assert tell(
+        client, "comm_open", {"comm_id": "id1", "target_name": "t", "data": {"d": 1}}, metadata={"version": "2"}
+    )
     turn = tell(client, "comm_msg", {"comm_id": "id1", "data": {"x": "y"}})
     assert turn.types == ["busy", "stdout", "comm_msg", "stdout", "idle"]
     assert turn.stdout == "got {'x': 'y'}\nafter\n"
@@ -385,7 +394,9 @@ def test_83_comms_of_the_kernel(client: Client) -> None:
     assert opened.content["target_name"] == "front"
     assert opened.content["data"] == {"a": 1}
     assert opened.buffers == [b"xyz"]
-    turn = client.execute("c.send({'n': 1}); c.close({'bye': 1}); c.comm_id, type(comm.get_comm_manager()).__name__").ok()
+    turn = client.execute(
+        "c.send({'n': 1}); c.close({'bye': 1}); c.comm_id, type(comm.get_comm_manager()).__name__"
+    ).ok()
     assert turn.of("comm_msg")[0].content["data"] == {"n": 1}
     assert turn.of("comm_close")[0].content["data"] == {"bye": 1}
     assert client.request("comm_info_request", {}).content["comms"] == {}
@@ -419,7 +430,9 @@ display(slider)
     assert turn.stdout == "value 8\n"
     if IS_HUSK:  # the text lies between the two comm messages that begin and end the capture
         begin, end = (
-            n for n, m in enumerate(turn.iopub) if m.type == "comm_msg" and "msg_id" in m.content["data"].get("state", {})
+            n
+            for n, m in enumerate(turn.iopub)
+            if m.type == "comm_msg" and "msg_id" in m.content["data"].get("state", {})
         )
         assert [m.type for m in turn.iopub[begin + 1 : end]] == ["stream"], at
 
@@ -447,7 +460,11 @@ upload = ipywidgets.FileUpload()
 @pytest.mark.bound(120)
 def test_85_figures(client: Client) -> None:
     turn = client.execute("import matplotlib.pyplot as plt\nplt.plot([1, 2])\nprint('text')", timeout=60).ok()
-    assert turn.types[-4:] == ["stdout", "display_data", "idle"][-4:] or turn.types[-3:] == ["stdout", "display_data", "idle"]
+    assert turn.types[-4:] == ["stdout", "display_data", "idle"][-4:] or turn.types[-3:] == [
+        "stdout",
+        "display_data",
+        "idle",
+    ]
     png = base64.b64decode(turn.of("display_data")[0].content["data"]["image/png"])
     assert png.startswith(b"\x89PNG")
     turn = client.execute("plt.plot([1]); plt.show(); print('after show')").ok()
@@ -474,7 +491,9 @@ def test_85_magic_names_and_formats(client: Client) -> None:
     assert any(name.startswith("image/") for name in turn.of("execute_result")[0].content["data"])
     for name in ("inline", "agg"):
         client.execute(f"%matplotlib {name}").ok()
-    client.execute("get_ipython().enable_gui('widget'); get_ipython().enable_gui('inline'); get_ipython().enable_gui(None)").ok()
+    client.execute(
+        "get_ipython().enable_gui('widget'); get_ipython().enable_gui('inline'); get_ipython().enable_gui(None)"
+    ).ok()
     client.execute("get_ipython().enable_gui('no-such-toolkit')").failed("UsageError")
 
 
@@ -643,7 +662,16 @@ def test_88_debug_info(client: Client) -> None:
 @pytest.mark.bound(120)
 def test_88_breakpoint_step_variables(client: Client) -> None:
     code = "def f(a):\n    b = a + 1\n    c = b * 2\n    return c\nf(20)"
-    started = debug(client, 1, "initialize", clientID="test", adapterID="", linesStartAt1=True, columnsStartAt1=True, pathFormat="path")
+    started = debug(
+        client,
+        1,
+        "initialize",
+        clientID="test",
+        adapterID="",
+        linesStartAt1=True,
+        columnsStartAt1=True,
+        pathFormat="path",
+    )
     assert started["success"] is True
     assert debug(client, 2, "attach")["success"] is True
     dumped = debug(client, 3, "dumpCell", code=code)
@@ -651,7 +679,9 @@ def test_88_breakpoint_step_variables(client: Client) -> None:
     info = debug(client, 4, "debugInfo")["body"]
     assert info["isStarted"] is True
     assert path == f"{info['tmpFilePrefix']}{murmur2(code.encode(), info['hashSeed'])}{info['tmpFileSuffix']}"
-    set_points = debug(client, 5, "setBreakpoints", source={"path": path}, breakpoints=[{"line": 2}], sourceModified=False)
+    set_points = debug(
+        client, 5, "setBreakpoints", source={"path": path}, breakpoints=[{"line": 2}], sourceModified=False
+    )
     assert set_points["body"]["breakpoints"][0]["verified"] is True
     assert debug(client, 6, "configurationDone")["success"] is True
     msg_id = client.send_code(code)

@@ -251,7 +251,9 @@ def mutations(client: Client, r: random.Random) -> list[bytes]:
             data += r.randbytes(r.randrange(50))
         elif what == 3 and data:
             start = r.randrange(len(data))
-            data[start : start + r.randrange(8)] = r.choice([b'"', b"{", b"}", b"[", b"\\", b"\\ud800", b"1e999", b"null"])
+            data[start : start + r.randrange(8)] = r.choice(
+                [b'"', b"{", b"}", b"[", b"\\", b"\\ud800", b"1e999", b"null"]
+            )
         elif what == 4:
             data = bytearray(r.choice([b"", b"{}", b"null", b"[]", b'"\\u0000"', b"\xff\xff"]))
         frames[at] = bytes(data)

@@ -133,7 +133,7 @@ def test_death_is_reported_with_its_cause(respawning: Client, death: str) -> Non
     assert cause in turn.content["evalue"]
     if "execv" not in code:
         assert turn.stdout == "printed before\n"
-        assert turn.types == ["busy", "execute_input", "stdout", "error", "idle"]
+        assert [t for t in turn.types if t != "stderr"] == ["busy", "execute_input", "stdout", "error", "idle"]
     survives(respawning)
 
 
@@ -161,7 +161,9 @@ def test_requests_behind_a_crash(respawning: Client) -> None:
 
 
 def test_requests_behind_a_crash_run_when_told_so(respawning: Client) -> None:
-    first = respawning.send_code("print('started', flush=True)\nimport time, os; time.sleep(0.3); os._exit(3)", stop_on_error=False)
+    first = respawning.send_code(
+        "print('started', flush=True)\nimport time, os; time.sleep(0.3); os._exit(3)", stop_on_error=False
+    )
     respawning.stream(first, "started")
     second = respawning.send_code("1+1")
     assert_crashed(respawning.finish(first))
@@ -317,7 +319,9 @@ def test_floods_are_bounded_and_can_be_interrupted(respawning: Client, what: str
 
 def test_stopped_worker(respawning: Client) -> None:
     """SIGSTOP: nothing but an interrupt that ends in a kill helps, and it does."""
-    msg_id = respawning.send_code("print('started', flush=True)\nimport os, signal; os.kill(os.getpid(), signal.SIGSTOP)")
+    msg_id = respawning.send_code(
+        "print('started', flush=True)\nimport os, signal; os.kill(os.getpid(), signal.SIGSTOP)"
+    )
     respawning.stream(msg_id, "started")
     assert respawning.request("kernel_info_request", channel="control").status == "ok"
     assert respawning.heartbeat() == b"ping"
@@ -338,7 +342,7 @@ def test_stopped_worker_at_shutdown(start_kernel: Any) -> None:
 
 
 def test_gil_held_for_ever_ends_in_a_kill(respawning: Client) -> None:
-    msg_id = respawning.send_code("print('started', flush=True)\nimport ctypes; ctypes.PyDLL(None).sleep(60)")
+    msg_id = respawning.send_code("print('started', flush=True)\nimport itertools; 1 in itertools.repeat(0)")
     respawning.stream(msg_id, "started")
     respawning.request("interrupt_request", channel="control")
     turn = respawning.finish(msg_id)
@@ -373,7 +377,9 @@ def test_forks(respawning: Client, what: str) -> None:
 
 
 @pytest.mark.exit(*range(1, 256))
-@pytest.mark.parametrize("code", ["import os; os._exit(0)", "import os; os._exit(3)", "import ctypes; ctypes.string_at(0)"])
+@pytest.mark.parametrize(
+    "code", ["import os; os._exit(0)", "import os; os._exit(3)", "import ctypes; ctypes.string_at(0)"]
+)
 def test_by_default_the_kernel_ends_with_its_worker(kernel: Kernel, client: Client, code: str) -> None:
     """As jupyter_client's restarter expects: the request is answered, then the process ends with a code that is not 0."""
     assert_crashed(client.execute(code))
