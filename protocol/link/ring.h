@@ -66,8 +66,8 @@ void ring_writer_init(struct ring_writer *w, struct ring_shared *shared); /* con
 
 /*
  * Copies as much of text as fits now; returns the bytes taken (0: full). *ret_ring is always written: true when this
- * call made the doorbell due, because head reached wake_at or because not everything fitted. Before a writer sleeps it reads
- * reader_seq, sets writer_waits, tries once more, and only then waits for reader_seq to differ from what it read.
+ * call made the doorbell due, because head reached wake_at or because not everything fitted. Before a writer sleeps it
+ * reads reader_seq, sets writer_waits, tries once more, and only then waits for reader_seq to differ from what it read.
  */
 size_t ring_write(struct ring_writer *w, uint32_t turn, uint32_t stream, const char *text, size_t len, bool *ret_ring);
 
@@ -87,7 +87,7 @@ void ring_reader_init(struct ring_reader *r, struct ring_shared *shared);
 uint64_t ring_readable(struct ring_reader *r, uint64_t limit);
 
 /* One contiguous piece with one turn and stream, at most limit (a position). False when there is none. The slice
- * points into shared memory: copy it before use, once. It is consumed by ring_consume(). */
+ * points into shared memory: copy it before use, once (json_encode_chunk() does). ring_consume() consumes it. */
 bool ring_peek(struct ring_reader *r, uint64_t limit, struct slice *ret_text, uint32_t *ret_turn, uint32_t *ret_stream);
 void ring_consume(struct ring_reader *r, size_t len); /* publishes tail, bumps reader_seq */
 bool ring_writer_waits(const struct ring_reader *r);  /* a futex wake on reader_seq is due */

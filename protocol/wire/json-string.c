@@ -379,6 +379,7 @@ static byte *put_escape(byte *out, byte c)
 #define ENCODE_PIECE 8192
 #define ENCODE_WORST 6
 #define ENCODE_SLACK BLOCK /* copy_plain() stores whole blocks */
+#define UTF8_REST 3        /* a sequence has at most 4 bytes */
 
 /* As many input bytes as surely fit: near the buffer's bound the pieces become short instead of failing early. */
 static size_t piece_length(const struct buffer *out, size_t left)
@@ -430,26 +431,31 @@ static const byte *encode_piece(byte **to, const byte *p, const byte *stop, cons
 	return p;
 }
 
+/*
+ * The text may lie in memory that a worker is changing (protocol/link/ring.h): each piece is copied before it is judged,
+ * so that what was judged is what is written. The copy has the rest of a sequence that begins in the piece.
+ */
 size_t json_encode_chunk(struct buffer *out, struct slice text, bool final)
 {
-	struct scanner s = scanner_init(text);
-	const byte *start = s.pos;
-	size_t len_before = out->len;
+	byte piece[ENCODE_PIECE + UTF8_REST];
+	size_t len_before = out->len, done = 0;
 	bool cut = false;
 
-	while (s.pos < s.end && !cut) {
-		size_t n = piece_length(out, (size_t)(s.end - s.pos));
+	while (done < text.len && !cut) {
+		size_t left = text.len - done, n = piece_length(out, left), n_copied = MIN(left, n + UTF8_REST);
 		byte *to;
 
 		if (buffer_reserve(out, n * ENCODE_WORST + ENCODE_SLACK) < 0) {
 			out->len = len_before;
 			break;
 		}
+		memcpy(piece, text.data + done, n_copied);
+		__asm__ volatile("" : : : "memory"); /* no second look at text */
 		to = (byte *)out->data + out->len;
-		s.pos = encode_piece(&to, s.pos, s.pos + n, s.end, final, &cut);
+		done += (size_t)(encode_piece(&to, piece, piece + n, piece + n_copied, final, &cut) - piece);
 		out->len = (size_t)(to - (byte *)out->data);
 	}
-	return (size_t)(s.pos - start);
+	return done;
 }
 
 void json_encode_string(struct buffer *out, struct slice text)

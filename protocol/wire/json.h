@@ -67,7 +67,8 @@ int64_t json_get_int(struct slice text, const char *name, int64_t fallback);
  * characters are escaped; everything else is copied. Fast path for plain ASCII. */
 void json_encode_string(struct buffer *out, struct slice text);
 /* Same without quotes, for streaming: an incomplete sequence at the end of text is left over; returns the number of
- * bytes consumed (text.len - 3 .. text.len). With final true, everything is consumed. */
+ * bytes consumed (text.len - 3 .. text.len). With final true, everything is consumed. Each byte of text is read before it
+ * is judged and never again: text may be memory that another process changes meanwhile. */
 size_t json_encode_chunk(struct buffer *out, struct slice text, bool final);
 
 #endif

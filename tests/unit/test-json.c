@@ -2,6 +2,9 @@
 /* test-json: validation, look-up and strings (specs/wire.md 4). */
 #include "tests/unit/test.h"
 
+#include <pthread.h>
+#include <stdatomic.h>
+
 #include "protocol/wire/json.h"
 
 static void test_what_is_json_and_what_is_not(void **state)
@@ -259,6 +262,39 @@ static void test_long_texts_are_encoded_whole(void **state)
 	}
 }
 
+static unsigned char changing[20000];
+static atomic_bool stop;
+
+static void *change(void *unused)
+{
+	static const unsigned char bytes[] = { 'a', '"', '\\', '\n', 0xc3, 0xa9, 0xe2, 0x82, 0xac, 0xff };
+	uint64_t seed = 3;
+
+	(void)unused;
+	while (!atomic_load_explicit(&stop, memory_order_relaxed))
+		__atomic_store_n(&changing[test_random_below(&seed, sizeof(changing))],
+		    bytes[test_random_below(&seed, sizeof(bytes))], __ATOMIC_RELAXED);
+	return NULL;
+}
+
+static void test_text_that_changes_meanwhile_still_gives_json(void **state)
+{
+	_cleanup_(buffer_deinitp) struct buffer out = BUFFER_INIT(0);
+	pthread_t thread;
+
+	(void)state;
+	atomic_store(&stop, false);
+	memset(changing, 'a', sizeof(changing));
+	assert_int_equal(pthread_create(&thread, NULL, change, NULL), 0);
+	for (unsigned i = 0; i < 3000; i++) {
+		buffer_reset(&out);
+		json_encode_string(&out, slice_from(changing, sizeof(changing)));
+		assert_row(i, json_is_valid(buffer_slice(&out)));
+	}
+	atomic_store(&stop, true);
+	assert_int_equal(pthread_join(thread, NULL), 0);
+}
+
 static void test_a_full_buffer_keeps_what_it_had(void **state)
 {
 	_cleanup_(buffer_deinitp) struct buffer out = BUFFER_INIT(100);
@@ -298,6 +334,7 @@ int main(void)
 		cmocka_unit_test(test_strings_encode),
 		cmocka_unit_test(test_chunks_join_seamlessly),
 		cmocka_unit_test(test_long_texts_are_encoded_whole),
+		cmocka_unit_test(test_text_that_changes_meanwhile_still_gives_json),
 		cmocka_unit_test(test_a_full_buffer_keeps_what_it_had),
 	};
 
