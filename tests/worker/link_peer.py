@@ -65,7 +65,8 @@ class Ring:
         self.tail = 0
         self.marks: list[tuple[int, int, int]] = []
         self.n_marks = 0
-        self.put64(AT_WAKE, 1)
+        self.wake = 1  # the doorbell is wanted when so many bytes are there
+        self.put64(AT_WAKE, self.wake)
 
     def close(self) -> None:
         os.close(self.fd)
@@ -105,7 +106,7 @@ class Ring:
             self.tail = end
         self.put64(AT_TAIL, self.tail)
         self.put64(AT_MARK_TAIL, self.n_marks)
-        self.put64(AT_WAKE, self.tail + 1)
+        self.put64(AT_WAKE, self.tail + self.wake)
         self.put32(AT_SEQ, self.u32(AT_SEQ) + 1 & 0xFFFFFFFF)
         if self.u32(AT_WRITER_WAITS):
             self.libc.syscall(FUTEX, ctypes.c_void_p(self.address + AT_SEQ), 1, 1, None, None, 0)
