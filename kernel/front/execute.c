@@ -317,9 +317,10 @@ int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame
 	f->next_count = MAX((uint32_t)r.next_count, 1u);
 	lane->current = NULL;
 	life_interrupt_over(f, request->turn);
-	reply_execute(f, request, &content, r.status == LINK_STATUS_OK ? "ok" : "error", verdict, "kept");
+	/* Before the reply: what a client sends after it has seen the error runs (wire.md 7.8). */
 	if (r.status == LINK_STATUS_ERROR && request->stop_on_error && !request->silent)
 		lane_abort_queue(f, lane);
+	reply_execute(f, request, &content, r.status == LINK_STATUS_OK ? "ok" : "error", verdict, "kept");
 	request_finish(f, request);
 	output_idle(f->output);
 	return 0;

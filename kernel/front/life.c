@@ -295,12 +295,11 @@ static void fail_lane(struct front *f, struct lane *lane, const char *sentence)
 	struct request *r = lane->current;
 
 	if (r) {
-		bool stop = f->ending || r->stop_on_error;
-
 		lane->current = NULL;
-		fail_request(f, r, sentence);
-		if (stop)
+		/* Before the reply: what a client sends after it has seen the error runs (wire.md 7.8). */
+		if (f->ending || r->stop_on_error)
 			lane_abort_queue(f, lane);
+		fail_request(f, r, sentence);
 	}
 	if (lane->kind != LANE_MAIN && lane->peer.fd >= 0)
 		life_detach(f, lane);
