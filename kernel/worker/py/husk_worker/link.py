@@ -341,7 +341,7 @@ class Link:
     # Questions to the front
 
     def ask(self, what, arguments):
-        """Asks the front and waits. arguments: object for jsonable. Returns the answer as a dict. Raises _husk.Closed."""
+        """Asks the front and waits. arguments: object for jsonable. Returns the value it answers with. Raises _husk.Closed."""
         box = _Box()
         with self._mutex:
             number = self._next_ask
@@ -349,7 +349,9 @@ class Link:
             self._asks[number] = box
         try:
             self.send(_husk.ASK, number, what, to_json(arguments))
-            return loads(self._await(box))
+            import json
+
+            return json.loads(self._await(box))
         finally:
             self._asks.pop(number, None)
 
