@@ -16,6 +16,10 @@ static void check_string(struct slice text, size_t cut)
 	n += json_encode_chunk(&pieces, slice_from(text.data + n, text.len - n), true);
 	buffer_append_char(&pieces, '"');
 	CHECK(n == text.len && slice_equal(buffer_slice(&whole), buffer_slice(&pieces)));
+	/* Near its bound a buffer takes ever shorter pieces. */
+	pieces = (struct buffer){ .data = pieces.data, .size = pieces.size, .max = whole.len + 24 };
+	json_encode_string(&pieces, text);
+	CHECK(slice_equal(buffer_slice(&whole), buffer_slice(&pieces)));
 	CHECK(json_decode_string(buffer_slice(&whole), &plain) == 0);
 	buffer_reset(&pieces);
 	json_encode_string(&pieces, buffer_slice(&plain));
@@ -30,9 +34,7 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 
 	while (json_next(&it, &name, &value))
 		CHECK(!valid || (json_is_valid(value) && (!it.object || json_type(name) == JSON_STRING)));
-	CHECK(!valid || json_type(text) != JSON_INVALID);
-	(void)json_get_int(text, "a", 0);
-	(void)json_get_bool(text, "b\\", false);
+	(void)json_get_int(text, "a\\", 0);
 	if (size > 0)
 		check_string(text, data[0] % size);
 	return 0;
