@@ -38,7 +38,7 @@ class Decoder:
     def feed(self, data: bytes) -> list[dict[str, Any]]:
         """The messages that are complete with `data`. Raises Disconnected for what is not the protocol."""
         self._data += data
-        messages = []
+        messages: list[dict[str, Any]] = []
         while True:
             end = self._data.find(b"\r\n\r\n")
             if end < 0:

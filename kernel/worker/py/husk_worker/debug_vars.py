@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import importlib
 from typing import Any
 
 from husk_worker import cellname
@@ -44,8 +45,7 @@ class Explorer:
     """Variables of one moment; references to nested ones stay valid as long as the explorer lives."""
 
     def __init__(self, namespace: dict[str, Any]) -> None:
-        # debugpy puts its vendored pydevd on the path when its server is imported.
-        from debugpy.server import api  # noqa: F401  # isort: skip
+        importlib.import_module("debugpy.server.api")  # puts debugpy's own pydevd on the path
         from _pydevd_bundle import pydevd_frame_utils
         from _pydevd_bundle.pydevd_suspended_frames import SuspendedFramesManager, _FramesTracker
 

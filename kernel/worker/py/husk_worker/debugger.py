@@ -7,6 +7,7 @@ additions: jupyter-client messaging.rst, "Additions to the DAP", and JEP 47.
 
 from __future__ import annotations
 
+import atexit
 import os
 import re
 import stat
@@ -34,6 +35,7 @@ _RESUMING = ("continue", "next", "stepIn", "stepOut")
 _debugger: Debugger | None = None
 _lock = threading.Lock()
 _available = False
+_written: set[str] = set()  # cell files
 
 
 def is_available() -> bool:
@@ -244,6 +246,7 @@ class Debugger:
         code = message["arguments"]["code"]
         path = cellname.file_name(code)
         _make_directory()
+        _written.add(path)
         with open(path, "w", encoding="utf-8", errors="replace") as file:
             file.write(code)
         return _reply(message, {"sourcePath": path})
@@ -430,9 +433,23 @@ def _make_directory() -> None:
     path = os.path.dirname(cellname.file_name(""))
     try:
         os.makedirs(path, 0o700)
+        atexit.register(_remove_directory, path, os.getpid())
     except FileExistsError:
         if os.environ.get("IPYKERNEL_CELL_NAME") is not None:
             return
         info = os.lstat(path)
         if not stat.S_ISDIR(info.st_mode) or info.st_uid != os.getuid() or info.st_mode & 0o022:
             raise PermissionError(f"{path} is not a directory that only this user can write to") from None
+
+
+def _remove_directory(path: str, pid: int) -> None:
+    """Removes the cell files at the kernel's end (not in a forked child)."""
+    if os.getpid() != pid:
+        return
+    try:
+        for name in _written:
+            if os.path.dirname(name) == path:
+                os.unlink(name)
+        os.rmdir(path)
+    except OSError:
+        pass  # somebody else has removed or added something

@@ -39,8 +39,8 @@ def register_integration(*names: str) -> Callable[[Any], Any]:
 def enable_gui(gui: str | None, kernel: Any = None) -> None:
     """Runs the loop of that toolkit between cells from now on; None ends that.
 
-    Raises ValueError for a name that is not known and where there is no display, RuntimeError when another toolkit's loop is running
-    already, ImportError where the toolkit is not installed.
+    Raises ValueError for a name that is not known and where there is no display, RuntimeError when another toolkit's loop
+    is running already, ImportError where the toolkit is not installed.
     """
     kernel = Kernel.instance() if kernel is None else kernel
     if gui not in LOOPS:
@@ -101,7 +101,6 @@ def loop_tk(kernel: Any) -> None:
 
 
 def _prepare_tk(gui: str, kernel: Any) -> None:
-    import tkinter  # noqa: F401
 
     _need_display(gui)
 
@@ -193,7 +192,6 @@ def _prepare_gtk(gui: str, kernel: Any) -> None:
 
     _need_display(gui)
     gi.require_version("Gtk", "4.0" if gui == "gtk4" else "3.0")
-    from gi.repository import Gtk  # noqa: F401
 
 
 loop_gtk.prepare = _prepare_gtk

@@ -79,7 +79,8 @@ class HistoryManager(ipython.HistoryManager):
         self.input_hist_parsed.append(source)
         self.input_hist_raw.append(source_raw)
         self._running = (line_num, source, source_raw)
-        self._iii, self._ii, self._i, self._i00 = self._ii, self._i, self._i00, source_raw
+        before: Any = (source_raw, self._i00, self._i, self._ii)
+        self._i00, self._i, self._ii, self._iii = before
         names = {"_i": self._i, "_ii": self._ii, "_iii": self._iii, f"_i{line_num}": source_raw}
         if self.shell is not None:
             self.shell.user_ns.update(names)

@@ -402,7 +402,8 @@ class Kernel:
     def do_history(self, hist_access_type: str, output: bool, raw: bool, **arguments: Any) -> dict[str, Any]:
         """Content of a history_reply."""
         content = {"hist_access_type": hist_access_type, "output": output, "raw": raw, **arguments}
-        return self.link_here().ask("history", content)
+        answer = self.link_here().ask("history", content)
+        return answer if isinstance(answer, dict) else {"status": "ok", "history": answer}
 
     def do_clear(self) -> dict[str, Any]:
         """Clears the namespace."""

@@ -6,7 +6,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    import asyncio
     from collections.abc import Awaitable, Callable
 
 _tasks: set[Any] = set()
@@ -16,7 +15,7 @@ class LoopFacade:
     """The calls of tornado's IOLoop that libraries use on a kernel's loop."""
 
     @property
-    def asyncio_loop(self) -> asyncio.AbstractEventLoop:
+    def asyncio_loop(self) -> Any:
         """The main thread's loop."""
         from husk_worker import aio
 

@@ -48,7 +48,7 @@ class CommFinder:
     """Finds the package `comm`, which belongs to the kernel; see comms.py."""
 
     @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> object:
+    def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
         if name != "comm":
             return None
         from husk_worker import comms
@@ -67,8 +67,8 @@ def install() -> None:
         from husk_worker import comms
 
         comms.take_over(modules["comm"])
-    elif CommFinder not in sys.meta_path:
-        sys.meta_path.insert(0, CommFinder)
+    elif CommFinder not in sys.meta_path:  # type: ignore[comparison-overlap]
+        sys.meta_path.insert(0, CommFinder)  # type: ignore[arg-type]
     for name in MODULES:
         if name in modules:
             continue
