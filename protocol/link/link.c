@@ -83,7 +83,7 @@ int link_frame_end(struct buffer *b, size_t begin, enum link_type type, uint64_t
 
 	if (r == 0 && (!info || b->len < begin + LINK_HEADER_SIZE))
 		r = -EINVAL;
-	if (r < 0) {
+	if (r != 0) {
 		b->len = MIN(b->len, begin);
 		return r;
 	}
