@@ -256,4 +256,5 @@ def record(flavour: Flavour, cells: list[Cell]) -> tuple[Transcript, dict[str, s
     with Kernel(flavour) as kernel:
         words = {str(kernel.work): "WORKDIR", str(kernel.directory): "TMPDIR", str(kernel.process.pid): "KERNELPID"}
         words[kernel.session.session] = "CLIENTSESSION"
-        return kernel.run(cells), words
+        transcript = kernel.run(cells)
+        return transcript, words | {msg_id: f"REQUEST {label}" for msg_id, label in kernel.labels.items()}
