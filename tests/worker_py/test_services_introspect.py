@@ -145,7 +145,19 @@ def test_plain_complete_runs_no_property(plain: Any) -> None:
 
 
 @pytest.mark.parametrize(
-    ("code", "match"), [("pri", "print"), ("os.pa", "path"), ("import jso", "json"), ("bo", "box"), ("whi", "while")]
+    ("code", "match"),
+    [
+        ("pri", "print"),
+        ("os.pa", "path"),
+        ("import jso", "json"),
+        ("bo", "box"),
+        ("whi", "while"),
+        ("(5).bit_l", "bit_length"),
+        ("'a'.joi", "join"),
+        ("[1].app", "append"),
+        ("func(be", "beta="),
+        ("func(1, ", "alpha="),
+    ],
 )
 def test_plain_complete_finds(plain: Any, code: str, match: str) -> None:
     content = services.ask(plain, "complete_request", {"code": code, "cursor_pos": None})[0]

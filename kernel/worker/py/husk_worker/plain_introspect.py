@@ -17,6 +17,7 @@ _TAIL = re.compile(r"((?:[^\W\d]\w*\s*\.\s*)*)([^\W\d]\w*)?$")
 _IMPORT = re.compile(r"^\s*(?:import|from)\s+(?:[\w.]+\s*,\s*)*(\w*)$")
 _RED, _END = "\x1b[31m", "\x1b[39m"
 _MISSING = object()
+_MAX_LITERAL = 200  # characters
 
 
 def _static(owner: Any, name: str) -> Any:
@@ -77,6 +78,35 @@ def _names(namespace: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def _literal(text: str) -> Any:
+    """The value of the literal that a line ends with, _MISSING when it ends with something else."""
+    import ast
+
+    for start in range(max(0, len(text) - _MAX_LITERAL), len(text)):
+        try:
+            return ast.literal_eval(text[start:].strip())
+        except (ValueError, SyntaxError, MemoryError, RecursionError):
+            continue
+    return _MISSING
+
+
+def _keywords(namespace: dict[str, Any], before: str) -> dict[str, str]:
+    """Keyword arguments of the call that the text ends inside of."""
+    if not before.rstrip().endswith(("(", ",")):
+        return {}
+    name = _call_around(before)
+    value = resolve(namespace, name) if name else _MISSING
+    if value is _MISSING or not callable(value):
+        return {}
+    try:
+        parameters = pyinspect.signature(value).parameters.values()
+    except (TypeError, ValueError):
+        return {}
+    return {
+        f"{item.name}=": "param" for item in parameters if item.kind in (item.KEYWORD_ONLY, item.POSITIONAL_OR_KEYWORD)
+    }
+
+
 def _modules() -> dict[str, str]:
     import pkgutil
     import sys
@@ -92,13 +122,17 @@ def complete(namespace: dict[str, Any], code: str, cursor: int) -> dict[str, Any
     match = _TAIL.search(line)
     assert match is not None  # every part of the pattern is optional
     path, stem = match.group(1), match.group(2) or ""
+    before = line[: match.start()].rstrip()
     if path:
         owner = resolve(namespace, path.strip().rstrip("."))
+        candidates = {} if owner is _MISSING else _attributes(owner)
+    elif before.endswith("."):
+        owner = _literal(before[:-1])
         candidates = {} if owner is _MISSING else _attributes(owner)
     elif _IMPORT.match(line):
         candidates = _modules()
     else:
-        candidates = _names(namespace) if stem else {}
+        candidates = {**(_names(namespace) if stem else {}), **_keywords(namespace, code[: cursor - len(stem)])}
     matches = sorted(name for name in candidates if name.startswith(stem) and (stem[:1] == "_" or name[:1] != "_"))
     start = cursor - len(stem)
     types = [
@@ -119,14 +153,19 @@ def name_at(code: str, cursor: int) -> str:
         if match.start() <= cursor <= match.end() and not keyword.iskeyword(match.group()):
             tail = re.match(r"\w*", code[cursor:])
             return code[match.start() : cursor + (tail.end() if tail else 0)].strip()
+    return _call_around(code[:cursor])
+
+
+def _call_around(before: str) -> str:
+    """Dotted name of the call that the text ends inside of, '' when it does not."""
     depth = 0
-    for position in range(min(cursor, len(code)) - 1, -1, -1):
-        if code[position] == ")":
+    for position in range(len(before) - 1, -1, -1):
+        if before[position] == ")":
             depth += 1
-        elif code[position] == "(":
+        elif before[position] == "(":
             if depth == 0:
-                before = re.search(r"([\w.]+)\s*$", code[:position])
-                return before.group(1) if before else ""
+                name = re.search(r"([\w.]+)\s*$", before[:position])
+                return name.group(1) if name else ""
             depth -= 1
     return ""
 
