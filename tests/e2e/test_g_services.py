@@ -327,8 +327,8 @@ def opened(comm, message):
     comm.on_close(lambda m: log.append("closed"))
     log.append((comm.comm_id, message["content"]["data"], message["metadata"]))
     if message["content"]["data"].get("fail"): raise ValueError("handler failed")
-manager = get_ipython().kernel.comm_manager
-manager.register_target("t", opened)
+import comm
+comm.get_comm_manager().register_target("t", opened)
 """
 
 
