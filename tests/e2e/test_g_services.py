@@ -328,7 +328,8 @@ def opened(comm, message):
     log.append((comm.comm_id, message["content"]["data"], message["metadata"]))
     if message["content"]["data"].get("fail"): raise ValueError("handler failed")
 import comm
-comm.get_comm_manager().register_target("t", opened)
+manager = comm.get_comm_manager()
+manager.register_target("t", opened)
 """
 
 
