@@ -13,6 +13,8 @@
 #include "kernel/worker/cache-dir.h"
 
 #define FILE_MAGIC 0x31636b7375680a0dULL
+#define FILE_PREFIX "code-"
+#define MAX_FILES 32 /* interpreters times versions of husk */
 
 struct head {
 	uint64_t magic;
@@ -27,7 +29,7 @@ struct entry {
 	uint64_t checksum;
 };
 
-static struct buffer cache; /* a file that has passed check_file(), or empty */
+static struct slice cache; /* a file that has passed check_file(), or empty */
 
 static uint64_t checksum(struct slice bytes)
 {
@@ -60,24 +62,24 @@ static size_t entries_end(void)
 	return sizeof(struct head) + embedded_n_modules * sizeof(struct entry);
 }
 
-static struct entry read_entry(const struct buffer *file, size_t i)
+static struct entry read_entry(struct slice file, size_t i)
 {
 	struct entry entry;
 
-	memcpy(&entry, file->data + sizeof(struct head) + i * sizeof(entry), sizeof(entry));
+	memcpy(&entry, file.data + sizeof(struct head) + i * sizeof(entry), sizeof(entry));
 	return entry;
 }
 
-static bool check_file(const struct buffer *file)
+static bool check_file(struct slice file)
 {
 	struct head head = expected_head();
 
-	if (file->len < entries_end() || memcmp(file->data, &head, sizeof(head)) != 0)
+	if (file.len < entries_end() || memcmp(file.data, &head, sizeof(head)) != 0)
 		return false;
 	for (size_t i = 0; i < embedded_n_modules; i++) {
 		struct entry entry = read_entry(file, i);
 
-		if (entry.offset > file->len || entry.len > file->len - entry.offset)
+		if (entry.offset > file.len || entry.len > file.len - entry.offset)
 			return false;
 	}
 	return true;
@@ -121,7 +123,7 @@ static PyObject *load_cached(const struct embedded *module)
 
 	if (cache.len == 0)
 		return NULL;
-	entry = read_entry(&cache, (size_t)(module - embedded_modules));
+	entry = read_entry(cache, (size_t)(module - embedded_modules));
 	piece = slice_from(cache.data + entry.offset, entry.len);
 	if (checksum(piece) != entry.checksum)
 		return NULL;
@@ -186,27 +188,37 @@ static bool file_name(char *ret_name, size_t size)
 	PyErr_Clear();
 	if (text == NULL || strchr(text, '/') != NULL)
 		return false;
-	n = snprintf(ret_name, size, "code-%s-%lx-%.16s", text, (unsigned long)PyImport_GetMagicNumber(), embedded_hash);
+	n = snprintf(ret_name, size, FILE_PREFIX "%s-%lx-%.16s", text, (unsigned long)PyImport_GetMagicNumber(), embedded_hash);
 	return n > 0 && (size_t)n < size;
+}
+
+/* Compiles all modules and keeps them, in memory and, when that is possible, in the file. */
+static void make_cache(int dir_fd, const char *name)
+{
+	_cleanup_(buffer_deinitp) struct buffer file = BUFFER_INIT(CACHE_FILE_MAX);
+	char *data;
+
+	if (build_file(&file) < 0) {
+		PyErr_Clear();
+		return;
+	}
+	cache_dir_prune(dir_fd, FILE_PREFIX, MAX_FILES);
+	if (cache_file_write(dir_fd, name, buffer_slice(&file)) == 0 && cache_file_map(dir_fd, name, &cache) == 0)
+		return;
+	cache.len = buffer_steal(&file, &data);
+	cache.data = data;
 }
 
 void bytecode_init(const char *dir)
 {
 	_cleanup_(closep) int dir_fd = dir != NULL ? cache_dir_open(dir) : -1;
+	struct slice found;
 	char name[128];
 
 	if (dir_fd < 0 || !file_name(name, sizeof(name)))
 		return;
-	cache = BUFFER_INIT(CACHE_FILE_MAX);
-	if (cache_file_read(dir_fd, name, &cache) == 0 && check_file(&cache))
-		return;
-	buffer_reset(&cache);
-	if (build_file(&cache) < 0) {
-		PyErr_Clear();
-		buffer_deinit(&cache);
-		return;
-	}
-	/* A read-only or full directory: this worker has the code in memory, the next one makes it again. */
-	if (cache_file_write(dir_fd, name, buffer_slice(&cache)) < 0)
-		return;
+	if (cache_file_map(dir_fd, name, &found) == 0 && check_file(found))
+		cache = found;
+	else
+		make_cache(dir_fd, name);
 }

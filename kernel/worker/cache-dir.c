@@ -2,8 +2,11 @@
 /* cache-dir: small files in a directory that only its owner can write. */
 #include "kernel/worker/cache-dir.h"
 
+#include <dirent.h>
 #include <fcntl.h>
+#include <stdbool.h>
 #include <stdio.h>
+#include <sys/mman.h>
 #include <sys/stat.h>
 
 int cache_dir_default(char *ret_path, size_t size)
@@ -95,15 +98,14 @@ static int read_all(int fd, size_t size, struct buffer *out)
 	return 0;
 }
 
-int cache_file_read(int dir_fd, const char *name, struct buffer *out)
+/* An open regular file of ours, or -errno. */
+static int open_file(int dir_fd, const char *name, size_t *ret_size)
 {
 	_cleanup_(closep) int fd = openat(dir_fd, name, O_RDONLY | O_NOFOLLOW | O_NONBLOCK | O_CLOEXEC);
 	struct stat st;
 	int r;
 
-	if (fd < 0)
-		return -errno;
-	if (fstat(fd, &st) < 0)
+	if (fd < 0 || fstat(fd, &st) < 0)
 		return -errno;
 	if (!S_ISREG(st.st_mode))
 		return -EPERM;
@@ -112,7 +114,33 @@ int cache_file_read(int dir_fd, const char *name, struct buffer *out)
 		return r;
 	if ((uint64_t)st.st_size > CACHE_FILE_MAX)
 		return -EFBIG;
-	return read_all(fd, (size_t)st.st_size, out);
+	*ret_size = (size_t)st.st_size;
+	return STEAL_FD(fd);
+}
+
+int cache_file_read(int dir_fd, const char *name, struct buffer *out)
+{
+	size_t size;
+	_cleanup_(closep) int fd = open_file(dir_fd, name, &size);
+
+	return fd < 0 ? fd : read_all(fd, size, out);
+}
+
+int cache_file_map(int dir_fd, const char *name, struct slice *ret)
+{
+	size_t size;
+	_cleanup_(closep) int fd = open_file(dir_fd, name, &size);
+	void *map;
+
+	if (fd < 0)
+		return fd;
+	if (size == 0)
+		return -EBADMSG;
+	map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	*ret = slice_from(map, size);
+	return 0;
 }
 
 static int write_all(int fd, struct slice content)
@@ -150,4 +178,35 @@ int cache_file_write(int dir_fd, const char *name, struct slice content)
 	if (r < 0)
 		(void)unlinkat(dir_fd, temporary, 0);
 	return r;
+}
+
+static unsigned count_or_remove(int dir_fd, DIR *dir, const char *prefix, bool remove)
+{
+	unsigned n = 0;
+	const struct dirent *entry;
+
+	while ((entry = readdir(dir)) != NULL) {
+		if (strncmp(entry->d_name, prefix, strlen(prefix)) != 0)
+			continue;
+		n++;
+		if (remove && unlinkat(dir_fd, entry->d_name, 0) < 0)
+			break;
+	}
+	return n;
+}
+
+void cache_dir_prune(int dir_fd, const char *prefix, unsigned max)
+{
+	int fd = openat(dir_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd >= 0 ? fdopendir(fd) : NULL;
+
+	if (dir == NULL) {
+		closep(&fd);
+		return;
+	}
+	if (count_or_remove(dir_fd, dir, prefix, false) > max) {
+		rewinddir(dir);
+		(void)count_or_remove(dir_fd, dir, prefix, true);
+	}
+	(void)closedir(dir);
 }

@@ -21,7 +21,14 @@ int cache_dir_open(const char *path) must_check;
 /* Reads a file of the directory. 0 or -errno. */
 int cache_file_read(int dir_fd, const char *name, struct buffer *out) must_check;
 
+/* Maps a file read-only, for as long as the process lives. Files are replaced, never changed, so it stays what it was. 0 or
+ * -errno. */
+int cache_file_map(int dir_fd, const char *name, struct slice *ret) must_check;
+
 /* Replaces it in one step. 0 or -errno. */
 int cache_file_write(int dir_fd, const char *name, struct slice content) must_check;
+
+/* Removes all files whose names begin with prefix when there are more than max: what is still wanted is made again. */
+void cache_dir_prune(int dir_fd, const char *prefix, unsigned max);
 
 #endif

@@ -14,6 +14,8 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "protocol/link/link.h"
+
 #define EXPORT __attribute__((visibility("default")))
 
 /* libc's own functions; found by the constructor, before any thread or signal handler can be there. */
@@ -338,9 +340,12 @@ bool hooks_take_barrier(void)
 
 /* ---- life ---- */
 
+/* The link is the parent's alone; and who holds the read end of its own pipe is never told that nobody reads. */
 static void after_fork_in_child(void)
 {
 	atomic_store(&in_child, true);
+	for (int fd = LINK_FD_SOCKET; fd < LINK_FD_END; fd++)
+		(void)close(fd);
 }
 
 bool hooks_in_child(void)
@@ -348,8 +353,22 @@ bool hooks_in_child(void)
 	return atomic_load_explicit(&in_child, memory_order_relaxed);
 }
 
+/* Puts our handler of SIGINT before the one that is there. */
+static void take_sigint(void)
+{
+	struct sigaction now;
+
+	if (REAL(sigaction)(SIGINT, NULL, &now) < 0 || now.sa_sigaction == on_sigint)
+		return;
+	sigint.mask = now.sa_mask;
+	atomic_store(&sigint.flags, now.sa_flags);
+	atomic_store(&sigint.handler, (uintptr_t)now.sa_sigaction);
+	(void)sigint_install(now.sa_flags);
+}
+
 void hooks_adopt(void)
 {
+	take_sigint();
 	atomic_store(&in_child, false);
 }
 
@@ -365,14 +384,8 @@ void hooks_open_reserved(bool open)
 
 void hooks_enable(void (*external)(void))
 {
-	struct sigaction now;
-
-	(void)REAL(sigaction)(SIGINT, NULL, &now);
-	sigint.mask = now.sa_mask;
-	atomic_store(&sigint.flags, now.sa_flags);
-	atomic_store(&sigint.handler, (uintptr_t)now.sa_sigaction);
 	reserved_signal = SIGRTMIN + 5;
 	(void)pthread_atfork(NULL, NULL, after_fork_in_child);
 	external_interrupt = external;
-	(void)sigint_install(0);
+	take_sigint();
 }

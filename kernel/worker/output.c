@@ -22,6 +22,7 @@
 
 static struct ring_writer writer;
 static uint32_t current_turn;
+static unsigned n_waiting; /* threads in wait_for_room() */
 
 static int check_ring(int fd, struct error *err)
 {
@@ -56,6 +57,7 @@ int output_attach(struct error *err)
 	if (map == MAP_FAILED)
 		return error_set(err, -errno, "cannot map the output ring");
 	ring_writer_init(&writer, map);
+	n_waiting = 0;
 	if (old != NULL)
 		(void)munmap(old, RING_SHARED_SIZE);
 	r = set_nonblocking(LINK_FD_STDOUT, err);
@@ -108,13 +110,15 @@ static int wait_for_room(bool signals)
 	uint32_t seq = atomic_load(&shared->reader_seq);
 
 	/* The reader makes room, bumps reader_seq, then looks at writer_waits: one of us sees the other. */
+	n_waiting++;
 	atomic_store(&shared->writer_waits, 1);
 	if (writer.head - atomic_load(&shared->tail) >= RING_DATA_SIZE ||
 	    writer.mark_head - atomic_load(&shared->mark_tail) >= RING_N_MARKS) {
 		(void)eventfd_write(LINK_FD_DOORBELL, 1);
 		sleep_for_room(seq);
 	}
-	atomic_store(&shared->writer_waits, 0);
+	if (--n_waiting == 0)
+		atomic_store(&shared->writer_waits, 0);
 	return signals ? PyErr_CheckSignals() : 0;
 }
 

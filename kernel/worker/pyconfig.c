@@ -10,6 +10,7 @@
 #include "kernel/worker/pyconfig.h"
 
 #include <signal.h>
+#include <string.h>
 
 #include "kernel/worker/pyapi.h"
 
@@ -56,6 +57,20 @@ static int configure(void *config, const struct pyconfig_layout *layout, const c
 	return r < 0 ? r : check_status(Py_InitializeFromConfig(config), err);
 }
 
+/* A string that was set at the place of another shows here. */
+static int check_executable(const char *python, struct error *err)
+{
+	PyObject *borrowed_executable = PySys_GetObject("executable");
+	_py_ref_ PyObject *bytes = NULL;
+
+	if (borrowed_executable != NULL && PyUnicode_Check(borrowed_executable))
+		bytes = PyUnicode_EncodeFSDefault(borrowed_executable);
+	PyErr_Clear();
+	if (bytes != NULL && strcmp(PyBytes_AsString(bytes), python) == 0)
+		return 0;
+	return error_set(err, -ENOTSUP, "Python has not taken over the path %s", python);
+}
+
 int pyconfig_start(const char *python, struct error *err)
 {
 	const struct pyconfig_layout *layout = pyconfig_layout((int)(Py_Version >> 16 & 0xff));
@@ -75,5 +90,5 @@ int pyconfig_start(const char *python, struct error *err)
 	if (r == 0)
 		r = configure(config, layout, python, err);
 	PyConfig_Clear(config);
-	return r;
+	return r < 0 ? r : check_executable(python, err);
 }

@@ -2,7 +2,8 @@
 """The built-in module `_husk`: what the C core gives to the Python side of a worker (specs/link.md)."""
 
 from collections.abc import Callable
-from typing import Any
+from types import CodeType
+from typing import Any, NoReturn
 
 FD: int  # the link's descriptor
 INTERRUPT_SIGNAL: int  # the reserved signal, hidden from sigaction and the signal masks
@@ -53,8 +54,11 @@ def arm(turn: int) -> None:
     """As entering guard(), for cells that live across calls (top-level await). disarm() ends it."""
 
 def disarm() -> None: ...
-def confine() -> None:
-    """The one place between "Python is up" and "first tenant byte" where the worker confines itself; for forked workers too."""
+def confine() -> tuple[str, ...]:
+    """The one place between "Python is up" and "first tenant byte" where the worker confines itself; for forked workers too.
+
+    The core has called it before husk_worker.boot is imported. Returns the names of the layers that were applied.
+    """
 
 class Stream:
     """C text stream into the ring. Subclassable (io.TextIOBase is its base); instances of a Python subclass have a __dict__.
@@ -71,9 +75,23 @@ def set_context_var(var: Any) -> None:
     """A contextvars.ContextVar holding a turn (int): when set in the writing context it wins over set_turn()."""
 
 def in_child() -> bool:
-    """True in a process forked by tenant code from this worker."""
+    """True in a process forked by tenant code from this worker. Its links are closed: recv() and send() raise Closed."""
+
+def adopt() -> None:
+    """Makes a forked process a worker of its own: descriptors 3 to 7 (specs/link.md 2.1) have been put in place, the ring is
+    mapped, read buffers are empty, nothing is armed. confine() comes next. RuntimeError in a process that is no fork.
+    """
+
+def exit(code: int) -> NoReturn:
+    """Ends the process at once, after drain(): no finalization of Python, no exit handlers of C."""
 
 def embedded_source(name: str) -> bytes | None:
     """Source text of a husk_worker module as carried in the binary."""
+
+def embedded_info(name: str) -> tuple[str, bool] | None:
+    """File name (`<husk>/...`, no such file exists) of an embedded module and whether it is a package."""
+
+def embedded_code(name: str) -> CodeType:
+    """Code object of an embedded module. ImportError when there is none."""
 
 def __getattr__(name: str) -> int: ...  # the other constants

@@ -36,12 +36,10 @@ def run_in_loop(turn, code):
     finally:
         _husk.disarm()
         # What an interrupt has left to do, the callback that stops the loop included.
-        if task is not None and not task.done():
-            task.cancel()
-        while task is not None and (not task.done() or loop._ready):
-            loop.call_soon(loop.stop)
-            loop.run_forever()
-    task.result()
+        loop.call_soon(loop.stop)
+        loop.run_forever()
+    if task is not None and task.done():
+        task.result()
 
 
 def execute(turn, metadata, code):
