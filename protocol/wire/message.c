@@ -34,8 +34,11 @@ static int check_json(const struct frames *f, struct header *ret, struct error *
 {
 	/* The header is validated by header_parse(). */
 	for (size_t i = FRAMES_PARENT; i < FRAMES_JSON_COUNT; i++) {
-		if (!json_is_valid_object(f->json[i])) {
-			(void)error_set(err, -EBADMSG, "%s is not a JSON object", json_names[i]);
+		/* A content of another kind is the client's mistake and gets an error reply (wire.md 4.1). */
+		bool any = i == FRAMES_CONTENT;
+
+		if (any ? !json_is_valid(f->json[i]) : !json_is_valid_object(f->json[i])) {
+			(void)error_set(err, -EBADMSG, "%s is not %s", json_names[i], any ? "JSON" : "a JSON object");
 			return MESSAGE_E_JSON;
 		}
 	}

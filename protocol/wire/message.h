@@ -19,7 +19,7 @@ enum {
 	MESSAGE_E_FRAMES = 1,   /* err->text says which rule */
 	MESSAGE_E_SIGNATURE,
 	MESSAGE_E_REPLAY,
-	MESSAGE_E_JSON,         /* one of the four frames is no valid JSON object */
+	MESSAGE_E_JSON,         /* header, parent or metadata is no valid JSON object, or content no valid JSON */
 	MESSAGE_E_HEADER,
 };
 

@@ -52,8 +52,10 @@ static void test_judgement(void **state)
 		{ { "[]", "{}", "{}", "{}" }, NULL, MESSAGE_E_JSON, "header" },
 		{ { HEADER, "[]", "{}", "{}" }, NULL, MESSAGE_E_JSON, "parent_header is not" },
 		{ { HEADER, "{}", "", "{}" }, NULL, MESSAGE_E_JSON, "metadata is not" },
-		{ { HEADER, "{}", "{}", "{\"a\":NaN}" }, NULL, MESSAGE_E_JSON, "content is not" },
-		{ { HEADER, "{}", "{}", "{\"a\":\"\xed\xa0\x80\"}" }, NULL, MESSAGE_E_JSON, "content is not" },
+		{ { HEADER, "{}", "{}", "{\"a\":NaN}" }, NULL, MESSAGE_E_JSON, "content is not JSON" },
+		{ { HEADER, "{}", "{}", "{\"a\":\"\xed\xa0\x80\"}" }, NULL, MESSAGE_E_JSON, "content is not JSON" },
+		{ { HEADER, "{}", "{}", "[1]" }, NULL, 0, NULL }, /* to be answered with an error */
+		{ { HEADER, "{}", "{}", "[1" }, NULL, MESSAGE_E_JSON, "content is not JSON" },
 		{ { "{}", "{}", "{}", "{}" }, NULL, MESSAGE_E_HEADER, "msg_id is missing" },
 	};
 
