@@ -1,5 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* test-pyconfig: the table of layouts against the headers of the machine's own Python. */
+#undef Py_LIMITED_API
 #include <Python.h>
 
 #include "tests/unit/test.h"
