@@ -365,17 +365,20 @@ class Client:
         return message
 
     def pump(self, timeout: float = 0.0) -> int:
-        """Takes in everything that is there, waiting up to timeout seconds for the first; returns how many."""
+        """Takes in what is there (of a flood, a part), waiting up to timeout seconds for the first; returns how many."""
         taken = 0
         wait = int(timeout * 1000)
-        while ready := dict(self.poller.poll(wait)):
+        for _ in range(20):
+            ready = dict(self.poller.poll(wait))
             wait = 0
+            if not ready:
+                break
             for channel in ("iopub", "stdin", "control", "shell"):
                 socket = self.sockets[channel]
                 if socket not in ready:
                     continue
                 with contextlib.suppress(zmq.Again):
-                    while True:
+                    for _ in range(1000):  # a flood on one channel must not hide the others
                         frames = socket.recv_multipart(zmq.NOBLOCK)
                         self._accept(channel, frames)
                         taken += 1
