@@ -6,7 +6,7 @@ from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
-from conftest import Codec
+from codec import Codec
 from hypothesis import example, given
 from hypothesis import strategies as st
 from jupyter_client.jsonutil import parse_date
