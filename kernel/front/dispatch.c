@@ -435,12 +435,23 @@ static bool is_ready(struct front *f, const struct lane *lane, const struct requ
 	return f->worker_state == WORKER_READY && (lane->kind == LANE_MAIN || lane->peer.fd >= 0);
 }
 
+static bool is_allowed(const struct request *r)
+{
+	unsigned channel = r->port == CONNECTION_CONTROL ? MSGTYPE_FROM_CONTROL : MSGTYPE_FROM_SHELL;
+
+	return (msgtype_info(r->message.header.type)->from & channel) != 0;
+}
+
 static void begin(struct front *f, struct lane *lane, struct request *r)
 {
 	enum msgtype type = r->message.header.type;
 
 	if (r->aborted) {
 		execute_aborted(f, r);
+	} else if (json_type(r->message.frames.json[FRAMES_CONTENT]) != JSON_OBJECT) {
+		refuse_request(f, r, "InvalidRequest", "the content is not a JSON object");
+	} else if (!is_allowed(r)) {
+		refuse_request(f, r, "UnknownMessageType", "this kernel does not know that message type on this channel");
 	} else if (answers[type]) {
 		request_begin(f, r);
 		answers[type](f, r);
@@ -515,7 +526,8 @@ static void route_control(struct front *f, struct request *r)
 			refuse_request(f, r, "QueueFull", "too many debug requests wait");
 		else
 			queue_push(&f->debug.queue, r);
-	} else if (answers[type] && !(type == MSGTYPE_kernel_info_request && !f->interpreter.known)) {
+	} else if (json_type(r->message.frames.json[FRAMES_CONTENT]) == JSON_OBJECT && is_allowed(r) && answers[type] &&
+	    !(type == MSGTYPE_kernel_info_request && !f->interpreter.known)) {
 		request_begin(f, r);
 		answers[type](f, r);
 	} else if (queue_is_full(&f->main.queue)) {

@@ -100,9 +100,15 @@ static int read_code(const struct request *r, struct slice *ret_token, struct bu
 void execute_begin(struct front *f, struct lane *lane, struct request *r)
 {
 	_cleanup_(buffer_deinitp) struct buffer code = BUFFER_INIT(0);
+	enum json_type kind;
 	struct slice token;
 
 	read_flags(r);
+	kind = json_member(r->message.frames.json[FRAMES_CONTENT], "user_expressions", &token);
+	if (kind != JSON_INVALID && kind != JSON_NULL && kind != JSON_OBJECT) {
+		refuse_execute(f, lane, r, "execute_request: user_expressions is not an object");
+		return;
+	}
 	if (read_code(r, &token, &code) < 0) {
 		refuse_execute(f, lane, r, "execute_request: code is missing or not a string");
 		return;

@@ -4,6 +4,7 @@
 #include "protocol/base/log.h"
 #include "protocol/wire/json.h"
 
+#define SUBSCRIPTION_MAX 4096 /* bytes of a topic */
 #define PER_ROUND 64 /* messages of one socket per round: no socket starves another */
 
 static struct log_ratelimit refused_limit = { .interval_usec = USEC_PER_SEC };
@@ -38,9 +39,9 @@ static int take_request(struct front *f, enum connection_port port, struct reque
 
 static void welcome(struct front *f, struct slice topic)
 {
-	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(4096);
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(SUBSCRIPTION_MAX * 8);
 	struct outgoing out = { .msg_type = "iopub_welcome", .content = &content };
-	char text[257] = "";
+	char text[SUBSCRIPTION_MAX + 1] = "";
 
 	buffer_append_str(&content, "{\"subscription\":");
 	json_encode_string(&content, topic);
@@ -50,22 +51,35 @@ static void welcome(struct front *f, struct slice topic)
 	sender_publish(f->sender, text, &out);
 }
 
+/* UTF-8 without control characters, so that it can be said in JSON and sent back as a topic. */
+static bool is_text(struct slice topic)
+{
+	_cleanup_(buffer_deinitp) struct buffer quoted = BUFFER_INIT(SUBSCRIPTION_MAX + 2);
+
+	for (size_t i = 0; i < topic.len; i++)
+		if (topic.data[i] == '"' || topic.data[i] == '\\')
+			return false;
+	buffer_append_char(&quoted, '"');
+	buffer_append_slice(&quoted, topic);
+	buffer_append_char(&quoted, '"');
+	return !quoted.failed && json_is_valid(buffer_slice(&quoted));
+}
+
 /* A subscriber is known to the socket only once its welcome is next (wire.md 9). */
 static void subscription(struct front *f, struct parcel *p)
 {
 	struct slice frame = p->n == 1 ? p->parts[0] : SLICE_NULL;
-	_cleanup_(buffer_deinitp) struct buffer utf8 = BUFFER_INIT(2048);
 	struct slice topic;
 
-	if (frame.len < 1 || frame.len > 257 || (frame.data[0] != 0 && frame.data[0] != 1))
+	if (frame.len < 1 || frame.len > SUBSCRIPTION_MAX + 1 || (frame.data[0] != 0 && frame.data[0] != 1))
 		return;
 	topic = slice_from(frame.data + 1, frame.len - 1);
-	json_encode_string(&utf8, topic);
-	if (memchr(topic.data, 0, topic.len) || !json_is_valid(buffer_slice(&utf8)))
+	if (!is_text(topic))
 		return;
+	/* Output of before the subscription goes out without the new subscriber. */
+	output_barrier(f->output, UINT64_MAX);
 	if (channels_subscribe(f->channels, topic, frame.data[0] == 1) < 0 || frame.data[0] == 0)
 		return;
-	output_barrier(f->output, UINT64_MAX);
 	welcome(f, topic);
 }
 

@@ -10,6 +10,7 @@
 
 #include "kernel/front/sender.h"
 #include "kernel/front/turns.h"
+#include "protocol/base/clock.h"
 #include "protocol/link/ring.h"
 
 #define OUTPUT_DELAY_USEC (20 * USEC_PER_MSEC)
@@ -49,6 +50,8 @@ void output_drain_all(struct output *o);
 
 /* Last text on stderr; borrowed. */
 struct slice output_stderr_tail(struct output *o);
+/* The ring holds what no honest worker writes. */
+bool output_is_scribbled(const struct output *o);
 uint64_t output_total(const struct output *o); /* bytes of text published or dropped so far */
 /* Text of the front itself on a stream (notices). */
 void output_notice(struct output *o, uint32_t turn, struct slice text);
