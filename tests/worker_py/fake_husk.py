@@ -188,6 +188,29 @@ class Stream(io.TextIOBase):
         pass
 
 
+def _only_run_cell(boot: object) -> None:
+    """Makes the worker run every cell by IPython's own run_cell() or, when it awaits, run_cell_async()."""
+    make = boot.Runtime.make_runner
+    boot.Cold.compile = lambda self, code: None
+
+    def make_runner(runtime: object, executor: object) -> object:
+        from husk_worker import shellrun
+
+        runner = make(runtime, executor)
+        shellrun.ShellRunner._lean_codes = lambda self, code, silent: None
+        full = shellrun.ShellRunner._full
+
+        def whole(self: object, request: object, silent: bool, store: bool) -> object:
+            if "await" in request.code or "async" in request.code:
+                return full(self, request, silent, store)
+            return self._foreign(request, silent, store)
+
+        shellrun.ShellRunner._full = whole
+        return runner
+
+    boot.Runtime.make_runner = make_runner
+
+
 def run() -> None:
     """Becomes a worker on descriptor sys.argv[1]."""
     os.dup2(int(sys.argv[1]), FD)
@@ -203,6 +226,8 @@ def run() -> None:
     from husk_worker import boot
 
     sys.path.pop(0)
+    if os.environ.pop("HUSK_TEST_RUN_CELL", None):
+        _only_run_cell(boot)
     sys.modules["husk_worker"].__path__ = [os.path.realpath(path) for path in sys.modules["husk_worker"].__path__]
     try:
         code = boot.main()

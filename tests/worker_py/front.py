@@ -108,7 +108,7 @@ class Front:
         ours, theirs = socket.socketpair()
         environ = dict(os.environ, **(env or {}))
         environ.setdefault("IPYTHONDIR", "/nonexistent-ipython")
-        argv = [python, "-I", "-X", "utf8", "-c", f"import sys; sys.path.insert(0, {HERE!r}); "
+        argv = [python, "-s", "-P", "-X", "utf8", "-c", f"import sys; sys.path.insert(0, {HERE!r}); "
                 "sys.argv = ['fake_husk', sys.argv[1]]; import runpy; "
                 f"runpy.run_path({HERE + '/fake_husk.py'!r}, run_name='__main__')", str(theirs.fileno())]  # fmt: skip
         self.process = subprocess.Popen(

@@ -17,7 +17,7 @@ _main = None
 def loop() -> object:
     """The main thread's asyncio loop; imports asyncio."""
     if _main.loop is None:
-        import asyncio  # noqa: F401  the watch makes the loop
+        import asyncio  # noqa: F401  for its hook
     if _main.loop is None:
         _main.load()
     return _main.loop

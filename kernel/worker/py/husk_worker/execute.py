@@ -86,6 +86,10 @@ class Executor:
 
     def _run(self, request: object, outcome: Outcome) -> None:
         runtime = self.runtime
+        wanted = request.expressions_raw
+        if wanted and wanted.lstrip()[:1] not in (b"{", "{"):
+            outcome.fail("TypeError", "user_expressions is not an object", [])
+            return
         if runtime.shell is None:
             if self._run_cold(request, outcome):
                 return
@@ -134,8 +138,7 @@ class Executor:
 
     def _cold_failed(self, request: object, error: BaseException, outcome: Outcome) -> None:
         """A plain cell raised: the shell is built to show it."""
-        # The frame that ran the code object stays the first one, as in IPython, which hides it.
-        error = error.with_traceback(_from_frame(error.__traceback__, "run"))
+        error = errors.without_machinery(error)
         self.runtime.need_shell(cell=self.runtime.cold.count)
         runner = self.shell_runner()
         runner.guarded(request, outcome, runner.show_late, error)
@@ -189,16 +192,6 @@ class Executor:
         )
         if outcome.exit:
             self.runtime.exit(0)
-
-
-def _from_frame(trace: object, name: str) -> object:
-    """The traceback from the innermost machinery frame of that function name on; the whole one if there is none."""
-    found = trace
-    while trace is not None:
-        if trace.tb_frame.f_code.co_name == name and trace.tb_frame.f_globals.get("__name__") == "husk_worker.cold":
-            found = trace
-        trace = trace.tb_next
-    return found
 
 
 def stdout_flush() -> None:

@@ -39,17 +39,31 @@ _compiling = 0
 _show_warning = warnings._showwarnmsg
 
 
-def _parse_silently(text: str, flags: int) -> object:
-    """The tree of a cell. Raises SyntaxError and the like, _Warned when Python has something to say about it."""
+def _silently(func: object, *args: object) -> object:
+    """func(*args), which compiles. Raises _Warned when Python has something to say about the code."""
     global _compiling, _show_warning
     _show_warning = warnings._showwarnmsg
     _compiling = get_ident()
     warnings._showwarnmsg = _refuse_warning
     try:
-        return lean.parse(text, "<cell>", flags)
+        return func(*args)
     finally:
         warnings._showwarnmsg = _show_warning
         _compiling = 0
+
+
+def _compile(text: str, name: str, flags: int, silent: bool) -> "list | None":
+    """Code objects of a cell that mean what IPython makes of it, the last one that of its value; None: there are none."""
+    ast = lean._ast
+    body = lean.parse(text, name, flags).body
+    value = body[-1:] if body and not silent and type(body[-1]) is ast.Expr else []
+    rest = body[:-1] if value else body
+    if not lean.splits_whole(rest, _NEWEST):
+        return None
+    codes = [compile(ast.Module(rest, []), name, "exec", flags, True)] if rest else []
+    if value:
+        codes.append(compile(ast.Interactive(value), name, "single", flags, True))
+    return codes
 
 
 class ShellRunner:
@@ -122,9 +136,9 @@ class ShellRunner:
         if _is_patched(shell):
             result = self._foreign(request, silent, store)
         else:
-            tree = self._lean_tree(code)
-            if tree is not None:
-                result = self._lean(request, tree, silent, store)
+            codes = self._lean_codes(code, silent)
+            if codes is not None:
+                result = self._lean(request, codes, silent, store)
             else:
                 result = self._full(request, silent, store)
                 if type(result) is types.CoroutineType:
@@ -134,8 +148,8 @@ class ShellRunner:
 
     # The lean path
 
-    def _lean_tree(self, code: str) -> object:
-        """The syntax tree of a cell that IPython would run as it is, else None."""
+    def _lean_codes(self, code: str, silent: bool) -> "list | None":
+        """Code objects of a cell that IPython would run as it is, else None."""
         shell = self.shell
         if not code or "await" in code or "async" in code or "__future__" in code or not lean.keeps_text(code):
             return None
@@ -143,12 +157,15 @@ class ShellRunner:
             return None
         if "\n" not in code.rstrip("\n") and self.info.is_command(shell, lean.first_word(code)):
             return None
+        compiler = shell.compile
         try:
-            return _parse_silently(code, shell.compile.flags)
+            cell = code if code[-1] == "\n" else code + "\n"
+            name = compiler.get_code_name(code, cell, shell.execution_count)
+            return _silently(_compile, cell, name, compiler.flags, silent)
         except (_Warned, SyntaxError, ValueError, TypeError, MemoryError, RecursionError, OverflowError):
             return None
 
-    def _lean(self, request: object, tree: object, silent: bool, store: bool) -> object:
+    def _lean(self, request: object, codes: list, silent: bool, store: bool) -> object:
         """As InteractiveShell.run_cell() for a cell that needs no transformation. Returns its ExecutionResult."""
         shell, code = self.shell, request.code
         cell = code if code[-1] == "\n" else code + "\n"
@@ -156,7 +173,7 @@ class ShellRunner:
         try:
             try:
                 info = self.info.execution_info(ExecutionInfo, code, store, silent, request, cell)
-                result = self._lean_run(tree, code, cell, info, silent, store)
+                result = self._lean_run(codes, code, cell, info, silent, store)
             except BaseException as error:
                 result = ExecutionResult(self.info.execution_info(ExecutionInfo, code, store, silent, request, cell))
                 result.error_in_exec = error
@@ -167,10 +184,10 @@ class ShellRunner:
                 shell.events.trigger("post_run_cell", result)
         return result
 
-    def _lean_run(self, tree: object, code: str, cell: str, info: object, silent: bool, store: bool) -> object:
+    def _lean_run(self, codes: list, code: str, cell: str, info: object, silent: bool, store: bool) -> object:
         shell = self.shell
         result = ExecutionResult(info)
-        if not code.strip():
+        if code.isspace():
             shell.last_execution_succeeded = True
             shell.last_execution_result = result
             return result
@@ -188,10 +205,11 @@ class ShellRunner:
         if not silent:
             self.info.log(shell, cell, code)
         with shell.builtin_trap:
-            name = shell.compile.cache(cell, count, raw_code=code)
+            shell.compile.cache(cell, count, raw_code=code)
             with shell.display_trap:
                 shell.displayhook.exec_result = result
-                failed = self._lean_nodes(tree.body, name, silent, result)
+                # run_code() is a coroutine that never waits for such code; its handling of errors is IPython's own.
+                failed = any(_finish(shell.run_code(part, result, async_=False)) for part in codes)
                 shell.last_execution_succeeded = not failed
                 shell.last_execution_result = result
                 shell.displayhook.exec_result = None
@@ -202,31 +220,6 @@ class ShellRunner:
             elif result.error_in_exec:
                 shell.history_manager.exceptions[count] = shell._format_exception_for_storage(result.error_in_exec)
         return result
-
-    def _lean_nodes(self, body: list, name: str, silent: bool, result: object) -> bool:
-        """Runs the statements of a cell; the last one, if an expression, for its value. True when it raised."""
-        shell = self.shell
-        if not body:
-            return False
-        ast = lean._ast
-        shown = not silent and type(body[-1]) is ast.Expr
-        codes = None
-        if lean.splits_whole(body[:-1] if shown else body, _NEWEST):
-            flags = shell.compile.flags
-            try:
-                codes = []
-                if not shown or len(body) > 1:
-                    whole = ast.Module(body[:-1] if shown else body, [])
-                    codes.append(compile(whole, name, "exec", flags, True))
-                if shown:
-                    codes.append(compile(ast.Interactive(body[-1:]), name, "single", flags, True))
-            except Exception:
-                codes = None
-        if codes is None:
-            interactivity = "none" if silent else shell.ast_node_interactivity
-            return bool(_finish(shell.run_ast_nodes(body, name, interactivity, shell.compile, result)))
-        # run_code() is a coroutine that never waits for such code; its handling of errors is IPython's own.
-        return any(_finish(shell.run_code(code, result, async_=False)) for code in codes)
 
     # The whole path
 
@@ -349,8 +342,26 @@ class ShellRunner:
     # Cells that began before there was a shell
 
     def show_late(self, error: BaseException) -> None:
-        """Shows the exception of a plain cell as run_code() would have."""
-        self.shell.showtraceback((type(error), error, error.__traceback__), running_compiled_code=True)
+        """Shows the exception of a plain cell as run_code() would have, with a frame of run_code() in front of the cell's."""
+        frame, instruction, line = self._run_code_frame()
+        trace = types.TracebackType(error.__traceback__, frame, instruction, line)
+        error.__traceback__ = trace
+        self.shell.showtraceback((type(error), error, trace), running_compiled_code=True)
+
+    def _run_code_frame(self) -> tuple:
+        """A frame of InteractiveShell.run_code(), its instruction and line, caught while it runs something."""
+        caught = []
+
+        def hook(value: object) -> None:
+            frame = sys._getframe(2)
+            caught.extend((frame, frame.f_lasti, frame.f_lineno))
+
+        before, sys.displayhook = sys.displayhook, hook
+        try:
+            _finish(self.shell.run_code(compile("0", "<husk>", "single")))
+        finally:
+            sys.displayhook = before
+        return tuple(caught)
 
     def display_late(self, value: object) -> None:
         """Displays the value of a plain cell."""
