@@ -39,6 +39,20 @@ IS_HUSK = UNDER_TEST != "ipykernel"
 TEST_PYTHON = os.environ.get("HUSK_TEST_PYTHON", sys.executable)
 
 
+def is_sanitized() -> bool:
+    """Whether husk-kernel was built with AddressSanitizer: its memory is then several times as large."""
+    program = os.environ.get("HUSK_KERNEL")
+    return bool(IS_HUSK and program and b"__asan_init" in Path(program).read_bytes())
+
+
+SANITIZED = is_sanitized()
+
+
+def megabytes(n: int) -> int:
+    """A bound on a kernel's memory in bytes, with room for what a sanitizer adds."""
+    return (n << 20) * (4 if SANITIZED else 1)
+
+
 class KernelDied(AssertionError):
     """The kernel process ended while a test waited for a message."""
 

@@ -12,7 +12,7 @@ from typing import Any
 import pytest
 import zmq
 
-from husk import IS_HUSK, Client, Kernel, memory, wait_until
+from husk import IS_HUSK, Client, Kernel, megabytes, memory, wait_until
 
 
 def test_16_many_lines_arrive_complete_and_coalesced(client: Client) -> None:
@@ -452,7 +452,7 @@ def test_31_a_stalled_subscriber_still_gets_reply_and_idle(kernel: Kernel) -> No
         high = max(high, memory(kernel.pid))
         if any(m.type == "status" and m.content["execution_state"] == "idle" for m in lively.of(msg_id)):
             break
-    assert high < 300 << 20, f"front grew to {high >> 20} MB"
+    assert high < megabytes(300), f"front grew to {high >> 20} MB"
     stalled.state(msg_id, "idle", 60)
     lively.finish(msg_id, 60)
     for c in (stalled, lively):
@@ -477,7 +477,7 @@ def test_31_control_answers_while_a_subscriber_stalls(kernel: Kernel) -> None:
     for _ in range(20):
         reply = other.reply(other.send("kernel_info_request", channel="control"), 10)
         assert reply.content["status"] == "ok"
-    assert memory(kernel.pid) < 300 << 20
+    assert memory(kernel.pid) < megabytes(300)
     other.reply(other.send("interrupt_request", channel="control"), 10)
     drainer = threading.Thread(target=drain, args=(stalled,))
     drainer.start()

@@ -11,11 +11,11 @@ from typing import Any
 
 import pytest
 
-from husk import Client, Kernel, Turn, memory, wait_until
+from husk import Client, Kernel, Turn, megabytes, memory, wait_until
 
 pytestmark = [pytest.mark.husk, pytest.mark.stderr(".")]
 
-BOUND = 400 << 20  # bytes of RSS that the front never exceeds, whatever its worker does
+BOUND = megabytes(400)  # bytes of RSS that the front never exceeds, whatever its worker does
 
 # Run in the worker before the lie. Numbers of specs/link.md 2.1 and protocol/link/link.def.
 PRELUDE = """
