@@ -108,7 +108,7 @@ void sender_reply(struct sender *s, enum connection_port port, const struct slic
 
 void sender_publish(struct sender *s, const char *topic, struct outgoing *out)
 {
-	char text[300]; /* the welcome's topic is as long as the subscription */
+	char text[4200]; /* the welcome's topic is as long as the subscription */
 	int len;
 
 	if (topic)
