@@ -28,17 +28,14 @@ static struct {
 
 static unsigned long main_thread;
 
-/* ---- the trace of stage 2 ---- */
+/* ---- whose frame is it ---- */
 
-static bool is_spared_module(PyObject *borrowed_name)
-{
-	_py_ref_ PyObject *bytes = PyUnicode_AsUTF8String(borrowed_name);
-	const char *name = bytes != NULL ? PyBytes_AsString(bytes) : NULL;
-
-	if (name == NULL)
-		PyErr_Clear();
-	return name != NULL && (strncmp(name, "asyncio.", 8) == 0);
-}
+enum owner {
+	OWNER_OTHER, /* a library, IPython */
+	OWNER_HUSK,
+	OWNER_LOOP,   /* asyncio */
+	OWNER_TENANT, /* code of the user's module */
+};
 
 static bool is_own_file(PyFrameObject *frame)
 {
@@ -50,23 +47,57 @@ static bool is_own_file(PyFrameObject *frame)
 	return name != NULL && strncmp(name, EMBEDDED_PREFIX, sizeof(EMBEDDED_PREFIX) - 1) == 0;
 }
 
-static bool is_spared(PyFrameObject *frame)
+static enum owner owner_of(PyFrameObject *frame)
 {
 	_py_ref_ PyObject *globals = NULL;
 	PyObject *borrowed_name;
+	const char *name;
 
 	if (is_own_file(frame))
-		return true;
+		return OWNER_HUSK;
 	globals = PyFrame_GetGlobals(frame);
 	borrowed_name = globals != NULL ? PyDict_GetItemString(globals, "__name__") : NULL;
-	return borrowed_name != NULL && PyUnicode_Check(borrowed_name) && is_spared_module(borrowed_name);
+	name = borrowed_name != NULL && PyUnicode_Check(borrowed_name) ? PyUnicode_AsUTF8AndSize(borrowed_name, NULL) : NULL;
+	PyErr_Clear();
+	if (name == NULL)
+		return OWNER_OTHER;
+	if (strcmp(name, "__main__") == 0)
+		return OWNER_TENANT;
+	return strncmp(name, "asyncio.", 8) == 0 ? OWNER_LOOP : OWNER_OTHER;
 }
 
+/* Whether code of the user's module, or with loop true an event loop, is among the frames that run. */
+static bool tenant_runs(PyFrameObject *frame, bool loop)
+{
+	PyFrameObject *back;
+	bool found = false;
+
+	Py_XINCREF((PyObject *)frame);
+	for (; frame != NULL && !found; frame = back) {
+		enum owner owner = owner_of(frame);
+
+		found = owner == OWNER_TENANT || (loop && owner == OWNER_LOOP);
+		back = PyFrame_GetBack(frame);
+		Py_DECREF((PyObject *)frame);
+	}
+	Py_XDECREF((PyObject *)frame);
+	return found;
+}
+
+/* ---- the trace of stage 2 ---- */
+
+/* It spares husk's own modules and asyncio, whose clean-up must not be broken, and what runs when the cell's own code has been
+ * left: the formatting of its traceback. */
 static int raise_everywhere(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
 {
+	enum owner owner;
+
 	(void)object;
 	(void)arg;
-	if ((what != PY_TRACE_CALL && what != PY_TRACE_LINE) || atomic_load(&state.armed) == 0 || is_spared(frame))
+	if ((what != PY_TRACE_CALL && what != PY_TRACE_LINE) || atomic_load(&state.armed) == 0)
+		return 0;
+	owner = owner_of(frame);
+	if (owner == OWNER_HUSK || owner == OWNER_LOOP || !tenant_runs(frame, false))
 		return 0;
 	PyErr_SetNone(PyExc_KeyboardInterrupt);
 	return -1;
@@ -99,7 +130,7 @@ static uint32_t wanted_stage(void)
 }
 
 /* -1 with KeyboardInterrupt. */
-static int raise_interrupt(uint32_t stage, uint64_t now)
+static int raise_interrupt(uint64_t now)
 {
 	struct ring_shared *shared = output_shared();
 
@@ -107,29 +138,42 @@ static int raise_interrupt(uint32_t stage, uint64_t now)
 	state.raised_usec = now;
 	if (shared != NULL)
 		atomic_fetch_add(&shared->interrupt_seen, 1);
-	if (stage >= STAGE_STICKY)
-		set_sticky();
 	PyErr_SetNone(PyExc_KeyboardInterrupt);
 	return -1;
+}
+
+/* Whether the exception is to be raised here. The first of a turn always is; a later one is not when it would only break the
+ * report of the first. */
+static bool is_due(uint32_t stage, PyFrameObject *frame, uint64_t now)
+{
+	if (state.raised_turn != state.turn)
+		return true;
+	if (stage < STAGE_STICKY && now - state.raised_usec < SAME_INTERRUPT_USEC)
+		return false;
+	return tenant_runs(frame, true);
 }
 
 static PyObject *handle_signal(PyObject *module, PyObject *args)
 {
 	bool external = atomic_exchange(&state.external, false);
+	PyObject *borrowed_frame = PyTuple_Size(args) == 2 ? PyTuple_GetItem(args, 1) : NULL;
 	uint32_t stage;
 	uint64_t now;
 
 	(void)module;
-	(void)args;
 	if (atomic_load(&state.armed) == 0)
 		Py_RETURN_NONE;
 	stage = wanted_stage();
 	if (stage == 0 && !external)
 		Py_RETURN_NONE;
+	if (stage >= STAGE_STICKY)
+		set_sticky();
+	if (borrowed_frame == Py_None)
+		borrowed_frame = NULL;
 	now = clock_monotonic_usec();
-	if (stage < STAGE_STICKY && state.raised_turn == state.turn && now - state.raised_usec < SAME_INTERRUPT_USEC)
+	if (!is_due(stage, (PyFrameObject *)borrowed_frame, now))
 		Py_RETURN_NONE;
-	(void)raise_interrupt(stage, now);
+	(void)raise_interrupt(now);
 	return NULL;
 }
 
@@ -167,7 +211,7 @@ int interrupt_arm(uint32_t turn)
 	/* The front's first signal may have come before we were armed; one that was raised already is not repeated. */
 	if (stage == 0 || state.raised_turn == turn)
 		return 0;
-	(void)raise_interrupt(stage, clock_monotonic_usec());
+	(void)raise_interrupt(clock_monotonic_usec());
 	interrupt_disarm();
 	return -1;
 }

@@ -4,8 +4,10 @@
  *
  * The handler of the reserved signal is a C builtin. It raises KeyboardInterrupt when the turn that runs is the one that the
  * front has named in shared memory, or when a SIGINT came from outside. At stage 2 it also sets a trace function that
- * raises at every call and line, so code that swallows the exception is unwound too. The trace spares the frames of
- * husk's own modules and of asyncio, whose clean-up must not be broken.
+ * raises at every call and line, so code that swallows the exception is unwound too.
+ *
+ * The user's code is known by its module, __main__. When it is no longer among the frames, a turn that was interrupted is
+ * being reported, and repeated signals raise no more. Whoever renames __main__ gets the kill instead of the trace.
  */
 #ifndef HUSK_WORKER_INTERRUPT_H
 #define HUSK_WORKER_INTERRUPT_H

@@ -20,6 +20,7 @@ enum { PY_TRACE_CALL = 0, PY_TRACE_LINE = 2 };
 typedef int (*py_tracefunc)(PyObject *object, PyFrameObject *frame, int what, PyObject *arg);
 void PyEval_SetTrace(py_tracefunc func, PyObject *object);
 PyObject *PyFrame_GetGlobals(PyFrameObject *frame);
+PyFrameObject *PyFrame_GetBack(PyFrameObject *frame); /* a new reference, or NULL */
 PyObject *PyMarshal_ReadObjectFromString(const char *data, Py_ssize_t len);
 PyObject *PyMarshal_WriteObjectToString(PyObject *value, int version);
 int PyContextVar_Get(PyObject *var, PyObject *default_value, PyObject **ret_value);

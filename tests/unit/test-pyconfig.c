@@ -36,7 +36,7 @@ static void test_other_minors_are_not_known(void **state)
 
 static void test_the_core_takes_the_launchers_arguments_alone(void **state)
 {
-	static char python[] = "/v/bin/python", ours[] = "--husk-worker=1", other[] = "--husk-worker=2", dir[] = "/c", none[] = "";
+	static char python[] = "/v/bin/python", ours[] = "--husk-worker=1", other[] = "--husk-worker=2", dir[32] = "/c", none[] = "";
 	char *good[] = { python, ours, dir, NULL }, *without[] = { python, ours, none, NULL }, *bad[] = { python, other, dir, NULL };
 	struct core_argv parsed;
 

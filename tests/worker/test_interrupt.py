@@ -177,6 +177,38 @@ def test_cell_on_a_loop_is_unwound_and_the_loop_goes_on(worker: Worker, name: st
     assert worker.text() == "on\n"
 
 
+REPORT = """
+import signal
+released = []
+signal.signal(signal.SIGUSR1, lambda *unused: released.append(1))
+def report(run, code):
+    try:
+        run(code)
+    except KeyboardInterrupt:
+        print('formatting')
+        while not released: pass
+        print('formatted')
+"""
+
+
+def test_repeated_interrupts_do_not_break_the_report_of_the_first(worker: Worker) -> None:
+    """As IPython's formatting of a traceback on a slow machine: between the guard and the cell, not in the user's module."""
+    worker.ok(f"LIBRARY = {{'__name__': 'library'}}\nexec({REPORT!r}, LIBRARY)\nkeep = 'kept'")
+    worker.execute("print('go')\nwhile True: pass", metadata=b"report")
+    worker.wait_text("go\n")
+    worker.interrupt()
+    worker.wait_text("formatting\n")
+    for stage in (1, 1, 2, 2):
+        worker.interrupt(stage)
+        worker.pump(0.06)
+    os.kill(worker.pid, signal.SIGUSR1)
+    fields = worker.reply()
+    worker.clear_interrupt()
+    assert fields[1] == 0, fields
+    assert worker.text() == "go\nformatting\nformatted\n"
+    check_usable(worker)
+
+
 def test_an_interrupt_of_another_turn_does_nothing(worker: Worker) -> None:
     worker.execute(WAITS)
     worker.wait_text("go")

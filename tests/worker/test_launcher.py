@@ -117,7 +117,8 @@ def test_the_users_own_preload_is_kept(start: Start) -> None:
     preload = "/lib/x86_64-linux-gnu/libpthread.so.0"
     if not Path(preload).exists():
         preload = "libpthread.so.0"
-    worker = start(env={**os.environ, "LD_PRELOAD": preload})
+    # A launcher that was built with AddressSanitizer wants to be the first to be loaded.
+    worker = start(env={**os.environ, "LD_PRELOAD": preload, "ASAN_OPTIONS": "verify_asan_link_order=0"})
     assert worker.ok("import os; print(os.environ['LD_PRELOAD'])") == preload + "\n"
 
 

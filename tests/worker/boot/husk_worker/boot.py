@@ -1,5 +1,5 @@
 # SPDX-License-Identifier: Apache-2.0
-"""Runs cells with exec() and nothing else. How a cell runs is said by its EXECUTE's metadata: guard (default), loop, bare."""
+"""Runs cells with exec() and nothing else. How a cell runs is said by its EXECUTE's metadata: guard (default), loop, report."""
 
 import contextvars
 import sys
@@ -47,8 +47,8 @@ def execute(turn, metadata, code):
     try:
         if metadata == b"loop":
             run_in_loop(turn, code)
-        elif metadata == b"bare":
-            run_cell(code)
+        elif metadata == b"report":
+            _husk.guard(turn, NAMESPACE["LIBRARY"]["report"], run_cell, code)
         else:
             _husk.guard(turn, run_cell, code)
     except BaseException as error:
