@@ -317,7 +317,7 @@ static uint64_t nearest_deadline(const struct front *f)
 	if (f->interrupt_turn)
 		at = MIN(at, MIN(f->interrupt_next, f->interrupt_end));
 	if (f->ending)
-		at = MIN(at, f->ending_deadline);
+		at = MIN(at, f->worker.pid ? f->ending_deadline : f->ending_not_before);
 	if (f->worker_state == WORKER_LEAVING)
 		at = MIN(at, f->exit_deadline);
 	return at;

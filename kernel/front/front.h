@@ -22,8 +22,10 @@
 
 #define FRONT_MAX_SUBSHELLS 32
 #define FRONT_INTERRUPT_GRACE_USEC (5 * USEC_PER_SEC)
+#define FRONT_INTERRUPT_POLITE_USEC (3 * USEC_PER_SEC)
 #define FRONT_SHUTDOWN_GRACE_USEC (1 * USEC_PER_SEC)
 #define FRONT_ANNOUNCE_USEC 500 /* how long busy and execute_input wait to leave together with the cell's first output */
+#define FRONT_EXIT_DELAY_USEC (100 * USEC_PER_MSEC) /* as ipykernel */
 #define FRONT_MAX_EARLY_DEATHS 3 /* workers in a row that died before they served anything: then the kernel gives up */
 
 struct front;
@@ -99,12 +101,15 @@ struct front {
 	uint64_t announce_at;
 
 	uint32_t interrupt_turn;  /* 0: none in progress */
+	uint32_t interrupt_seen;  /* of the ring, when it began */
 	unsigned interrupt_step;
+	uint64_t interrupt_polite; /* until then code that has caught its KeyboardInterrupt is left alone */
 	uint64_t interrupt_next;
 	uint64_t interrupt_end;
 
 	bool ending;              /* no new requests begin */
 	uint64_t ending_deadline;
+	uint64_t ending_not_before; /* after exit(): clients that watch the process still want the reply */
 	int exit_code;
 	bool finished;            /* leave the loop */
 

@@ -105,7 +105,7 @@ static void send_start(struct front *f)
 	for (size_t i = 0; i < o->n_ipython_args; i++)
 		msgpack_write_str(out, slice_str(o->ipython_args[i]));
 	if (peer_end(&f->main.peer, begin, LINK_START) < 0)
-		log_error("START did not reach the worker");
+		log_debug("START did not reach the worker"); /* its death says why */
 }
 
 void life_confirm_start(struct front *f)
@@ -166,6 +166,14 @@ void life_detach(struct front *f, struct lane *lane)
 
 /* Interrupts: specs/link.md 5. */
 
+/* The worker's own word; it decides how politely the ladder goes on, never whether it ends in the kill. */
+static uint32_t times_raised(struct front *f)
+{
+	struct ring_shared *ring = output_ring(f->output);
+
+	return ring ? atomic_load(&ring->interrupt_seen) : 0;
+}
+
 static void interrupt_now(struct front *f, unsigned stage)
 {
 	struct ring_shared *ring = output_ring(f->output);
@@ -194,7 +202,9 @@ void life_interrupt(struct front *f, bool group)
 		return;
 	if (!f->interrupt_turn || f->interrupt_turn != r->turn) {
 		f->interrupt_turn = r->turn;
+		f->interrupt_seen = times_raised(f);
 		f->interrupt_step = 0;
+		f->interrupt_polite = now + FRONT_INTERRUPT_POLITE_USEC;
 		f->interrupt_end = now + FRONT_INTERRUPT_GRACE_USEC;
 		f->interrupt_next = now + 60 * USEC_PER_MSEC;
 		r->interrupted = true;
@@ -215,6 +225,11 @@ void life_interrupt_tick(struct front *f, uint64_t now)
 		f->killed_worker = true;
 		f->interrupt_turn = 0;
 		worker_kill(&f->worker);
+		return;
+	}
+	if (times_raised(f) != f->interrupt_seen && now < f->interrupt_polite) {
+		f->interrupt_next = f->interrupt_polite;
+		f->interrupt_step = 3;
 		return;
 	}
 	f->interrupt_step++;
@@ -457,7 +472,7 @@ void life_ending_tick(struct front *f, uint64_t now)
 		worker_kill(&f->worker);
 		f->ending_deadline = USEC_NEVER;
 	}
-	if (f->worker.pid)
+	if (f->worker.pid || now < f->ending_not_before)
 		return;
 	intake_service(f);
 	refuse_queue(f, &f->main);

@@ -413,6 +413,7 @@ static int on_exit_asked(struct front *f, struct lane *lane, struct peer_frame *
 		return bad(err, frame->type, "code");
 	f->tenant_exit = true;
 	if (f->options->on_crash == ON_CRASH_DIE) {
+		f->ending_not_before = clock_monotonic_usec() + FRONT_EXIT_DELAY_USEC;
 		life_shutdown(f, 0, false);
 		return 0;
 	}
