@@ -278,11 +278,11 @@ int history_take(struct history *h, uint64_t *ret_id, struct buffer *ret)
 {
 	struct job *j;
 	uint64_t count;
-	ssize_t n = read(h->event_fd, &count, sizeof(count));
 
-	(void)n;
 	(void)pthread_mutex_lock(&h->lock);
 	j = list_pop(&h->answers);
+	if (!h->answers.head)
+		(void)!read(h->event_fd, &count, sizeof(count));
 	(void)pthread_mutex_unlock(&h->lock);
 	if (!j)
 		return 0;
