@@ -130,7 +130,8 @@ configure_and_make() {
 	shift
 	arguments="$*"
 	mkdir -p "$build"
-	[ -x "$source_dir/configure" ] || logged "make configure" autogen "$source_dir/autogen.sh" || return 1
+	{ [ -x "$source_dir/configure" ] && [ -e "$source_dir/Makefile.in" ]; } ||
+		logged "make configure" autogen "$source_dir/autogen.sh" || return 1
 	if [ ! -e "$build/config.status" ] || [ "$(cat "$build/.configured" 2>/dev/null)" != "$arguments" ]; then
 		(cd "$build" && logged "configure" configure "$source_dir/configure" "$@") || return 1
 		echo "$arguments" >"$build/.configured"
