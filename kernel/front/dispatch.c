@@ -435,6 +435,7 @@ static bool is_ready(struct front *f, const struct lane *lane, const struct requ
 	return f->worker_state == WORKER_READY && (lane->kind == LANE_MAIN || lane->peer.fd >= 0);
 }
 
+/* A known type on a channel that it does not belong to is an unknown one there (wire.md 6.1). */
 static bool is_allowed(const struct request *r)
 {
 	unsigned channel = r->port == CONNECTION_CONTROL ? MSGTYPE_FROM_CONTROL : MSGTYPE_FROM_SHELL;
@@ -537,21 +538,11 @@ static void route_control(struct front *f, struct request *r)
 	}
 }
 
-/* A known type on a channel that it does not belong to is an unknown one there (wire.md 6.1). */
-static void judge_channel(struct request *r)
-{
-	unsigned from = r->port == CONNECTION_CONTROL ? MSGTYPE_FROM_CONTROL : MSGTYPE_FROM_SHELL;
-
-	if (!(msgtype_info(r->message.header.type)->from & from))
-		r->message.header.type = MSGTYPE_UNKNOWN;
-}
-
 void dispatch_route(struct front *f, struct request *r)
 {
 	const struct header *h = &r->message.header;
 	struct lane *lane = &f->main;
 
-	judge_channel(r);
 	if (r->port == CONNECTION_CONTROL) {
 		route_control(f, r);
 		return;

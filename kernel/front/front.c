@@ -358,8 +358,6 @@ static void run_deadlines(struct front *f)
 		(void)error_set(&broken, -EBADMSG, "the output ring has impossible indices or marks");
 		life_violation(f, &broken);
 	}
-	if (output_is_scribbled(f->output))
-		life_violation(f, &(struct error){ -EBADMSG, "it scribbled over the output ring" });
 	life_interrupt_tick(f, now);
 	life_ending_tick(f, now);
 	pause_worker(f, sender_is_blocked(f->sender, now));

@@ -369,11 +369,6 @@ struct slice output_stderr_tail(struct output *o)
 	return slice_from(o->tail + o->n_tail - n, n);
 }
 
-bool output_is_scribbled(const struct output *o)
-{
-	return o->shared && o->ring.n_violations > 0;
-}
-
 uint64_t output_total(const struct output *o)
 {
 	return o->total;

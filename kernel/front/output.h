@@ -50,8 +50,6 @@ void output_drain_all(struct output *o);
 
 /* Last text on stderr; borrowed. */
 struct slice output_stderr_tail(struct output *o);
-/* The ring holds what no honest worker writes. */
-bool output_is_scribbled(const struct output *o);
 uint64_t output_total(const struct output *o); /* bytes of text published or dropped so far */
 /* Text of the front itself on a stream (notices). */
 void output_notice(struct output *o, uint32_t turn, struct slice text);
