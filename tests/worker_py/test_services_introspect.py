@@ -181,3 +181,19 @@ def test_plain_inspect(plain: Any) -> None:
 def test_plain_is_complete(plain: Any, code: str, status: str, indent: str | None) -> None:
     content = services.ask(plain, "is_complete_request", {"code": code})[0]
     assert content == ({"status": status} if indent is None else {"status": status, "indent": indent})
+
+
+def test_jedi_is_as_before_afterwards(shell: Any) -> None:
+    pytest.importorskip("jedi")
+    from husk_worker import jedi_speed
+
+    changes = jedi_speed._changes()
+    assert len(changes) == 6, "this jedi is not known"
+    before = [getattr(owner, name) for owner, name, _ in changes]
+    services.ask(services.make_kernel(shell), "complete_request", {"code": "os.pa", "cursor_pos": 5})
+    assert [getattr(owner, name) for owner, name, _ in changes] == before
+    with jedi_speed.boost():
+        assert [getattr(owner, name) for owner, name, _ in changes] != before
+        with jedi_speed.boost():
+            pass
+    assert [getattr(owner, name) for owner, name, _ in changes] == before

@@ -44,6 +44,7 @@ def _changes() -> list[tuple[Any, str, Any]]:
     try:
         import jedi.settings as settings
         from jedi.api.completion import Completion
+        from jedi.inference import filters
         from jedi.inference.compiled import access, getattr_static
 
         direct = access.DirectObjectAccess
@@ -52,13 +53,10 @@ def _changes() -> list[tuple[Any, str, Any]]:
             (getattr_static, "_check_class", _class_check(getattr_static)),
         ]
         if callable(direct.is_allowed_getattr) and callable(direct.dir) and callable(direct.needs_type_completions):
-            changes.append(
-                (
-                    direct,
-                    "get_dir_infos",
-                    _chosen_infos(direct.get_dir_infos, bool(settings.case_insensitive_completion)),
-                )
-            )
+            any_case = bool(settings.case_insensitive_completion)
+            changes.append((direct, "get_dir_infos", _chosen_infos(direct.get_dir_infos, any_case)))
+            tree = filters._AbstractUsedNamesFilter
+            changes.append((tree, "values", _chosen_names(tree.values, any_case)))
             for name in ("_complete_trailer_for_values", "_complete_global_scope"):
                 changes.append((Completion, name, _with_prefix(getattr(Completion, name))))
         return changes
@@ -100,21 +98,47 @@ def _class_check(module: Any) -> Callable[[Any, str], Any]:
     return check
 
 
+def _matcher(any_case: bool) -> Callable[[str], bool] | None:
+    """What tells whether a name can be a completion; None when all can. any_case: upper and lower case are the same."""
+    wanted = getattr(_prefix, "text", None)
+    if not wanted:
+        return None
+    if not any_case:
+        return lambda name: name.startswith(wanted)
+    lower = wanted.lower()
+    return lambda name: name.lower().startswith(lower)
+
+
 def _chosen_infos(original: Callable[[Any], Any], any_case: bool) -> Callable[[Any], Any]:
-    """get_dir_infos() for the names that can be completions; any_case: upper and lower case are the same."""
+    """get_dir_infos() of a living object, for the names that can be completions."""
 
     def infos(self: Any) -> Any:
-        wanted = getattr(_prefix, "text", None)
-        if not wanted:
+        matches = _matcher(any_case)
+        if matches is None:
             return original(self)
-        if any_case:
-            wanted = wanted.lower()
-            names = [name for name in self.dir() if name.lower().startswith(wanted)]
-        else:
-            names = [name for name in self.dir() if name.startswith(wanted)]
-        return self.needs_type_completions(), {name: self.is_allowed_getattr(name) for name in names}
+        found = {name: self.is_allowed_getattr(name) for name in self.dir() if matches(name)}
+        return self.needs_type_completions(), found
 
     return infos
+
+
+def _chosen_names(original: Callable[[Any], Any], any_case: bool) -> Callable[[Any], Any]:
+    """values() of a scope of source text, for the names that can be completions."""
+
+    def values(self: Any) -> Any:
+        matches = _matcher(any_case)
+        every = getattr(self, "_used_names", None)
+        if matches is None or every is None:
+            return original(self)
+        wanted, _prefix.text = _prefix.text, None  # what jedi looks up to judge these names is not chosen
+        self._used_names = {name: nodes for name, nodes in every.items() if matches(name)}
+        try:
+            return original(self)
+        finally:
+            self._used_names = every
+            _prefix.text = wanted
+
+    return values
 
 
 def _with_prefix(original: Callable[..., Any]) -> Callable[..., Any]:
