@@ -159,26 +159,31 @@ static bool is_program(const char *path)
 	return stat(path, &st) == 0 && S_ISREG(st.st_mode) && access(path, X_OK) == 0;
 }
 
+/* Relative entries are passed over: they would name another file in every directory. */
+static bool is_in_directory(const char *dir, size_t len, const char *name, char ret_path[PATH_MAX])
+{
+	int n = snprintf(ret_path, PATH_MAX, "%.*s/%s", (int)len, dir, name);
+
+	return dir[0] == '/' && n > 0 && n < PATH_MAX && is_program(ret_path);
+}
+
 static int search_path(const char *name, char **ret_path, struct error *err)
 {
-	const char *path = getenv("PATH");
-	const char *end;
+	const char *dir = getenv("PATH");
 	char candidate[PATH_MAX];
+	size_t len;
 
-	for (const char *p = path != NULL ? path : "/usr/local/bin:/usr/bin:/bin"; p != NULL; p = *end != '\0' ? end + 1 : NULL) {
-		int n;
-
-		end = p + strcspn(p, ":");
-		/* A relative entry would name another file in every directory. */
-		if (p[0] != '/')
-			continue;
-		n = snprintf(candidate, sizeof(candidate), "%.*s/%s", (int)(end - p), p, name);
-		if (n < 0 || (size_t)n >= sizeof(candidate) || !is_program(candidate))
-			continue;
-		*ret_path = strdup(candidate);
-		return *ret_path != NULL ? 0 : error_set(err, -ENOMEM, "out of memory");
+	if (dir == NULL)
+		dir = "/usr/local/bin:/usr/bin:/bin";
+	for (;; dir += len + 1) {
+		len = strcspn(dir, ":");
+		if (is_in_directory(dir, len, name, candidate)) {
+			*ret_path = strdup(candidate);
+			return *ret_path != NULL ? 0 : error_set(err, -ENOMEM, "out of memory");
+		}
+		if (dir[len] == '\0')
+			return error_set(err, -ENOENT, "no %s is on PATH", name);
 	}
-	return error_set(err, -ENOENT, "no %s is on PATH", name);
 }
 
 static int locate_file(const char *dir, const char *name, char **ret_path, struct error *err)

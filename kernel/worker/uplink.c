@@ -60,8 +60,7 @@ int uplink_fatal(const char *code, const char *format, ...)
 	va_end(args);
 	(void)fprintf(stderr, "husk-worker: %s\n", sentence);
 	(void)fflush(stderr);
-	/* Without a link there is only stderr; it has been told. */
 	if (send_fatal(code, sentence) < 0)
-		return 1;
+		return 1; /* without a link there is only stderr, which has been told */
 	return 1;
 }

@@ -347,7 +347,10 @@ def test_another_owners_cache_is_not_used(launcher: str, core: str, python: str,
         pytest.skip("needs root to give a directory away")
     cache = tmp_path / "husk"
     begin(launcher, core, python, cache).close()
-    os.chown(cache, 12345, 12345)
+    try:
+        os.chown(cache, 12345, 12345)
+    except OSError:
+        pytest.skip("this user namespace has one user only")
     before = {name: (cache / name).stat().st_mtime_ns for name in os.listdir(cache)}
     (cache / "marker").touch()
     begin(launcher, core, python, cache).close()

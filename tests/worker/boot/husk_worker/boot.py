@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Runs cells with exec() and nothing else. How a cell runs is said by its EXECUTE's metadata: guard (default), loop, report."""
 
+import contextlib
 import contextvars
 import sys
 
@@ -36,8 +37,10 @@ def run_in_loop(turn, code):
     finally:
         _husk.disarm()
         # What an interrupt has left to do, the callback that stops the loop included.
-        loop.call_soon(loop.stop)
-        loop.run_forever()
+        for _ in range(4):
+            loop.call_soon(loop.stop)
+            with contextlib.suppress(KeyboardInterrupt):
+                loop.run_forever()
     if task is not None and task.done():
         task.result()
 
