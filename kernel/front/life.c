@@ -85,6 +85,21 @@ static void write_option(struct buffer *out, const char *name, const char *value
 	msgpack_write_str(out, slice_str(value));
 }
 
+/* What %connect_info shows: everything but the keys. */
+static void write_connection(struct buffer *out, const struct connection *c)
+{
+	msgpack_write_str(out, SLICE_LIT("connection"));
+	msgpack_write_map(out, CONNECTION_PORT_COUNT + 4);
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++) {
+		msgpack_write_str(out, slice_str(connection_port_names[i]));
+		msgpack_write_u64(out, (uint64_t)c->ports[i]);
+	}
+	write_option(out, "transport", c->transport);
+	write_option(out, "ip", c->ip);
+	write_option(out, "signature_scheme", c->signature_scheme);
+	write_option(out, "kernel_name", c->kernel_name);
+}
+
 static void send_start(struct front *f)
 {
 	struct buffer *out = &f->main.peer.out;
@@ -92,10 +107,11 @@ static void send_start(struct front *f)
 	size_t begin = peer_begin(&f->main.peer);
 
 	msgpack_write_array(out, 1);
-	msgpack_write_map(out, 6);
+	msgpack_write_map(out, 7);
 	write_option(out, "session", f->uuid);
 	write_option(out, "ident", f->ident);
 	write_option(out, "connection_file", o->connection_file);
+	write_connection(out, &f->connection);
 	msgpack_write_str(out, SLICE_LIT("execution_count"));
 	msgpack_write_u64(out, f->next_count);
 	msgpack_write_str(out, SLICE_LIT("history_session"));
@@ -149,6 +165,8 @@ int life_attach(struct front *f, struct lane *lane, const char *kind)
 	r = peer_end(&f->main.peer, begin, LINK_ATTACH);
 	if (r == 0)
 		r = front_watch(f, &lane->watch, lane->peer.fd, EPOLLIN, on_link);
+	if (r == 0 && f->main.current && peer_flush(&f->main.peer) >= 0)
+		worker_signal(&f->worker); /* the thread shall begin while the main shell is busy (specs/link.md 5.4) */
 	if (r < 0) {
 		closep(&f->main.peer.out_fd); /* it must not ride with another frame */
 		f->main.peer.out_fd = -1;
