@@ -109,23 +109,33 @@ static int request_once(struct session *s, const struct measurement *m, struct e
 
 static int run_request(struct session *s, const struct measurement *m, unsigned int count)
 {
-	struct series series = { .name = m->name, .unit = m->unit };
+	struct series series = { .name = m->name, .unit = m->unit }, cpu = { .unit = m->unit };
+	struct process_cost before = { 0 }, after = { 0 };
 	struct exchange e;
+	char name[64];
 	int ret;
 
+	(void)snprintf(name, sizeof(name), "%s_cpu", m->name);
+	cpu.name = name;
 	ret = setup(s, m);
 	for (unsigned int i = 0; ret == 0 && i < WARM_UP_ROUNDS; i++) {
 		ret = request_once(s, m, &e);
 		if (i == 0)
 			rest(REST_MS);
 	}
+	if (ret == 0 && process_cost(&before) < 0)
+		return fail(s, -ESRCH, "nothing to look at in /proc");
 	for (unsigned int i = 0; ret == 0 && i < count; i++) {
 		ret = request_once(s, m, &e);
 		series_add(&series, (double)e.done_usec);
 	}
-	if (ret == 0)
-		series_print(&series);
-	return ret;
+	if (ret < 0)
+		return ret;
+	if (process_cost(&after) == 0)
+		series_add(&cpu, (double)(after.cpu_nsec - before.cpu_nsec) / 1000 / count);
+	series_print(&series);
+	series_print(&cpu);
+	return 0;
 }
 
 static int run_bulk(struct session *s, const struct measurement *m, unsigned int count)

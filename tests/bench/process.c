@@ -300,6 +300,21 @@ static uint64_t file_sum(const char *path, const char *name, const char *other_n
 	return sum;
 }
 
+/* The first number of schedstat: time on a CPU, in ns. */
+static uint64_t cpu_nsec_of(const char *path)
+{
+	unsigned long long nsec = 0;
+	FILE *file;
+
+	file = fopen(path, "re");
+	if (!file)
+		return 0;
+	if (fscanf(file, "%llu", &nsec) != 1)
+		nsec = 0;
+	(void)fclose(file);
+	return nsec;
+}
+
 static void threads_add(pid_t pid, struct process_cost *cost)
 {
 	struct dirent *entry;
@@ -315,6 +330,8 @@ static void threads_add(pid_t pid, struct process_cost *cost)
 			continue;
 		(void)snprintf(path, sizeof(path), "/proc/%d/task/%.32s/status", (int)pid, entry->d_name);
 		cost->switches += file_sum(path, "voluntary_ctxt_switches", "nonvoluntary_ctxt_switches");
+		(void)snprintf(path, sizeof(path), "/proc/%d/task/%.32s/schedstat", (int)pid, entry->d_name);
+		cost->cpu_nsec += cpu_nsec_of(path);
 		cost->n_threads++;
 	}
 	(void)closedir(directory);

@@ -26,6 +26,7 @@ struct process_cost {
 	uint64_t pss_kib;
 	uint64_t rss_kib;
 	uint64_t switches; /* voluntary and involuntary, all threads */
+	uint64_t cpu_nsec; /* all living threads */
 	unsigned int n_processes, n_threads;
 };
 
