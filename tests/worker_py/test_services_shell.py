@@ -6,6 +6,7 @@ Each test drives a worker process on the fake `_husk`; the cells assert.
 
 from __future__ import annotations
 
+import importlib.machinery
 import importlib.util
 import json
 from collections.abc import Iterator
@@ -126,7 +127,7 @@ def test_send_response_and_stream(front: Asked) -> None:
 
 
 def test_shims_of_an_installed_ipykernel_still_have_its_other_names(front: Asked) -> None:
-    if importlib.util.find_spec("ipykernel") is None:
+    if importlib.machinery.PathFinder.find_spec("ipykernel") is None:
         result = front.run("import ipykernel.kernelspec")
         assert result.ename == "ModuleNotFoundError"
         return

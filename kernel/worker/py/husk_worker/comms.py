@@ -181,7 +181,11 @@ def _make_classes() -> dict[str, type]:
             except Exception:
                 logger.exception("Could not close comm %s, which may not have been opened", comm_id)
 
-    return {"BaseComm": BaseComm, "Comm": Comm, "CommManager": CommManager}
+    made: dict[str, type] = {"BaseComm": BaseComm, "Comm": Comm, "CommManager": CommManager}
+    for name, cls in made.items():
+        cls.__qualname__ = name
+        cls.__module__ = "ipykernel.comm.manager" if name == "CommManager" else "ipykernel.comm.comm"
+    return made
 
 
 def _trigger() -> Any:

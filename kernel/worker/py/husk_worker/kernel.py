@@ -429,3 +429,8 @@ def _language_info() -> dict[str, Any]:
         "nbconvert_exporter": "python",
         "file_extension": ".py",
     }
+
+
+# What representations of it show, and some libraries look at.
+Kernel.__module__ = "ipykernel.ipkernel"
+Kernel.__name__ = Kernel.__qualname__ = "IPythonKernel"
