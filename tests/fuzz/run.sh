@@ -36,7 +36,7 @@ done
 
 # libFuzzer counts in 32 bits and keeps its whole history in one process; pieces also renew the seed.
 piece=5000000
-# Longer texts only make runs slower: what matters fits (json: depth 256 and a piece boundary are in the corpus).
+# Longer texts only make runs slower: 256 levels of JSON fit, and nearly full buffers cut texts into pieces.
 declare -A longest=([json]=512 [connection-file]=1024 [ring]=512)
 status=0
 for name in "${names[@]}"; do
