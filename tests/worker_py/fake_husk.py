@@ -146,6 +146,11 @@ def disarm() -> None:
     _armed = 0
 
 
+def set_attention(callback: object) -> None:
+    """As the C function, for SIGUSR2."""
+    signal.signal(signal.SIGUSR2, lambda number, frame: callback())
+
+
 def _interrupted(number: int, frame: object) -> None:
     if _armed:
         raise KeyboardInterrupt

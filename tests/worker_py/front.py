@@ -191,6 +191,7 @@ class Front:
         """A further link."""
         ours, theirs = socket.socketpair()
         self.main.send("ATTACH", len(self.channels) + 1, kind, ident, fds=(theirs.fileno(),))
+        self.process.send_signal(signal.SIGUSR2)
         theirs.close()
         channel = self.channels[ident] = Channel(ours)
         return channel

@@ -424,6 +424,15 @@ def test_subshell_shares_names_and_counter_and_does_not_wait(shell):
     assert content.get("status", "ok") == "ok"
 
 
+def test_a_subshell_begins_while_the_main_shell_is_busy(shell):
+    shell.run("import threading\ngate = threading.Event()")
+    turn = shell.begin("print('go')\ngate.wait(30)")
+    assert shell.main.recv()[0] == "TEXT"
+    channel = shell.attach("subshell", "s1")
+    assert shell.end(shell.begin("gate.set(); 5", channel=channel), channel=channel).value == "5"
+    assert shell.end(turn).value == "True"
+
+
 def test_requests_are_answered_also_when_they_fail(front):
     content, _ = front.request("is_complete_request", {"code": "for i in x:"})
     assert content["status"] == "incomplete"

@@ -54,6 +54,9 @@ def arm(turn: int) -> None:
     """As entering guard(), for cells that live across calls (top-level await). disarm() ends it."""
 
 def disarm() -> None: ...
+def set_attention(callback: Callable[[], Any]) -> None:
+    """The function called in the main thread, between two steps of a cell, when the front has sent an ATTACH meanwhile."""
+
 def confine() -> tuple[str, ...]:
     """The one place between "Python is up" and "first tenant byte" where the worker confines itself; for forked workers too.
 

@@ -24,6 +24,8 @@ class Runtime:
         self.link = Link()
         links.set_main(self.link)
         self.link.need_shell = self.need_shell
+        self.link.on_attach = self._on_attach
+        _husk.set_attention(self.link.attend)
         self.streams = Streams(self.link)
         self.options = {}
         self.cold = Cold()
@@ -185,6 +187,18 @@ class Runtime:
         self._input[2].getpass = self._input[1]
 
     # Further links
+
+    def _on_attach(self, fields: list, descriptors: list) -> bool:
+        """Serves an ATTACH while a cell runs. False as long as there is no shell: then it has to wait for the cell's end.
+
+        A bare thread, because this may run in the middle of anything, of threading itself too.
+        """
+        if self.shell is None:
+            return False
+        import _thread
+
+        _thread.start_new_thread(self.attach, (fields[0], fields[1], fields[2], descriptors))
+        return True
 
     def attach(self, channel: int, kind: str, ident: str, descriptors: list) -> None:
         """Starts serving a further link in a thread of its own. A kind that is not known is closed at once."""

@@ -163,6 +163,16 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
             return {"text/plain": text}, {}
         return super().compute_format_data(result)
 
+    def update_user_ns(self, result: object) -> None:
+        """Records the value in `_` and Out, unless the cell is not to be stored."""
+        if self.shell.stores_values:
+            super().update_user_ns(result)
+
+    def log_output(self, format_dict: dict) -> None:
+        """Keeps the value's text for the history, unless the cell is not to be stored."""
+        if self.shell.stores_values:
+            super().log_output(format_dict)
+
     def start_displayhook(self) -> None:
         self._is_active = True
         self.msg = {"content": {"data": {}, "metadata": {}}}

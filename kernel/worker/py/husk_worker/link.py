@@ -150,11 +150,12 @@ class Link:
     current: the Request that is being served or was served last, None before the first.
     need_shell: set by boot; returns the shell, building it when there is none yet.
     main: whether this is the worker's first link, served by the main thread.
+    on_attach: called with the fields and descriptors of an ATTACH as soon as somebody reads it; False: the main loop does it.
     """
 
     __slots__ = (
         "fd", "main", "current", "need_shell", "kernel", "_recent", "_mutex", "_reading", "_waiters", "_backlog",
-        "_asks", "_inputs", "_next_ask", "_input_lock",
+        "_asks", "_inputs", "_next_ask", "_input_lock", "on_attach",
     )  # fmt: skip
 
     def __init__(self, fd=None, main=True):
@@ -172,6 +173,7 @@ class Link:
         self._inputs = {}
         self._next_ask = 1
         self._input_lock = None
+        self.on_attach = None
 
     # Reading
 
@@ -236,9 +238,32 @@ class Link:
                 if box is not None:
                     box.value = fields[1]
                     box.done = True
+        elif kind == _husk.ATTACH and self.on_attach is not None:
+            return not self.on_attach(fields, fds)
         else:
             return True
         return False
+
+    def attend(self):
+        """Reads what has come meanwhile, when nobody is reading. Called between two steps of a cell: must not wait for a lock."""
+        if not self._mutex.acquire(False):
+            return
+        try:
+            if self._reading:
+                return
+            self._reading = True
+        finally:
+            self._mutex.release()
+        try:
+            frame = _husk.recv(self.fd, 0.0)
+            while frame is not None:
+                if self._route(frame):
+                    self._backlog.append(frame)
+                frame = _husk.recv(self.fd, 0.0)
+        except _husk.Closed:
+            pass  # the main loop will see it
+        finally:
+            self._give_reading()
 
     def _await(self, box):
         """Blocks until box.done, reading the link if nobody else does. Interruptible; raises _husk.Closed."""

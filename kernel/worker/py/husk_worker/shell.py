@@ -64,6 +64,7 @@ class ZMQInteractiveShell(InteractiveShell):
     exiter = Instance(ZMQExitAutocall)
     keepkernel_on_exit = None
     counts_first = True
+    stores_values = True
     _last_traceback = None
     _last_traceback_during_displayhook = False
     _last_error = ("Exception", "")

@@ -114,6 +114,7 @@ class ShellRunner:
 
     def _enter(self) -> None:
         shell = self.shell
+        shell.stores_values = True
         shell._last_traceback = None
         shell._last_traceback_during_displayhook = False
         self.runtime.forward_input()
@@ -133,6 +134,7 @@ class ShellRunner:
         shell, code, flags = self.shell, request.code, request.flags
         silent = bool(flags & _husk.EXEC_SILENT)
         store = bool(flags & _husk.EXEC_STORE_HISTORY) and not silent
+        shell.stores_values = store
         if _is_patched(shell):
             result = self._foreign(request, silent, store)
         else:
