@@ -64,6 +64,19 @@ static PyObject *bridge_pending(PyObject *module, PyObject *args)
 	return r < 0 ? NULL : PyBool_FromLong(r);
 }
 
+static PyObject *bridge_hold(PyObject *module, PyObject *args)
+{
+	int type;
+	int fd = LINK_FD_SOCKET;
+	PyObject *borrowed_fields;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "iO|i:hold", &type, &borrowed_fields, &fd) ||
+	    peer_hold(fd, (enum link_type)type, borrowed_fields) < 0)
+		return NULL;
+	Py_RETURN_NONE;
+}
+
 static PyObject *bridge_send(PyObject *module, PyObject *args, PyObject *kwargs)
 {
 	static char type_name[] = "type", fields_name[] = "fields", fd_name[] = "fd";
@@ -289,6 +302,7 @@ static PyObject *bridge_embedded_code(PyObject *module, PyObject *name)
 static PyMethodDef methods[] = {
 	{ "recv", KEYWORDS(bridge_recv), METH_VARARGS | METH_KEYWORDS, "Next frame of a link." },
 	{ "pending", bridge_pending, METH_VARARGS, "Whether a frame or a part of one waits." },
+	{ "hold", bridge_hold, METH_VARARGS, "Sends one frame with the next one." },
 	{ "send", KEYWORDS(bridge_send), METH_VARARGS | METH_KEYWORDS, "Sends one frame." },
 	{ "set_turn", bridge_set_turn, METH_O, "The turn that text belongs to from now on." },
 	{ "get_turn", bridge_get_turn, METH_NOARGS, "The turn of set_turn()." },

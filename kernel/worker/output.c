@@ -23,6 +23,9 @@
 static struct ring_writer writer;
 static uint32_t current_turn;
 static unsigned n_waiting; /* threads in wait_for_room() */
+static uint64_t given_back; /* head at the last output_give_back() */
+
+#define GIVE_BACK_BYTES ((size_t)256 << 10) /* written since then: worth a system call */
 
 static int check_ring(int fd, struct error *err)
 {
@@ -57,6 +60,7 @@ int output_attach(struct error *err)
 	if (map == MAP_FAILED)
 		return error_set(err, -errno, "cannot map the output ring");
 	ring_writer_init(&writer, map);
+	given_back = writer.head;
 	n_waiting = 0;
 	if (old != NULL)
 		(void)munmap(old, RING_SHARED_SIZE);
@@ -136,6 +140,40 @@ static int put(uint32_t turn, uint32_t stream, struct slice text, bool signals)
 			return -1;
 	}
 	return 0;
+}
+
+/* ---- memory of the ring ---- */
+
+bool output_is_spread(void)
+{
+	return writer.shared != NULL && !hooks_in_child() && writer.head - given_back >= GIVE_BACK_BYTES;
+}
+
+/* [start, end) of the ring's positions, less than the ring's size; whole pages only. */
+static void punch(uint64_t start, uint64_t end)
+{
+	const uint64_t page = 4096;
+	uint64_t first = (start + page - 1) / page * page, last = end / page * page;
+
+	while (first < last) {
+		uint64_t offset = first % RING_DATA_SIZE, n = MIN(last - first, RING_DATA_SIZE - offset);
+
+		(void)fallocate(LINK_FD_RING, FALLOC_FL_PUNCH_HOLE | FALLOC_FL_KEEP_SIZE,
+		    (off_t)(offsetof(struct ring_shared, data) + offset), (off_t)n);
+		first += n;
+	}
+}
+
+/* This process is the only writer and the GIL is held, so head stands still; tail only moves on. What is not between them
+ * holds nothing that anybody wants. */
+void output_give_back(void)
+{
+	uint64_t tail = atomic_load(&writer.shared->tail);
+
+	if (tail > writer.head || writer.head - tail > RING_DATA_SIZE)
+		return;
+	punch(writer.head, tail + RING_DATA_SIZE);
+	given_back = writer.head;
 }
 
 static void drain_pipe(int fd, uint32_t stream)

@@ -25,6 +25,10 @@ struct ring_shared *output_shared(void);
  * the ring was full. In a forked child it goes to fd 1 or 2. */
 int output_write(uint32_t turn, uint32_t stream, struct slice text) must_check;
 
+/* Whether the ring may have many resident pages, and giving those back that hold no unread text. */
+bool output_is_spread(void);
+void output_give_back(void);
+
 /* fflush(NULL), then the pipes into the ring, at most OUTPUT_DRAIN_MAX bytes of each. */
 #define OUTPUT_DRAIN_MAX ((size_t)8 << 20)
 void output_drain(void);

@@ -23,7 +23,11 @@ struct peer {
 	int fds[MAX_DESCRIPTORS];
 	unsigned n_fds;
 	pthread_mutex_t lock; /* of writing; taken without the GIL when it is not free */
+	struct buffer held;   /* whole frames that leave with the next one, or before the next wait */
 };
+
+#define HELD_MAX ((size_t)64 << 10)
+#define GIVE_BACK_USEC (100 * USEC_PER_MSEC) /* idle time after which the ring's pages go */
 
 static struct peer *peers[PEER_MAX];
 static struct buffer spare; /* for encoding; whoever encodes takes it */
@@ -50,6 +54,7 @@ static struct peer *peer_free(struct peer *p)
 	for (unsigned i = 0; i < p->n_fds; i++)
 		(void)close(p->fds[i]);
 	buffer_deinit(&p->in);
+	buffer_deinit(&p->held);
 	(void)pthread_mutex_destroy(&p->lock);
 	free(p);
 	return NULL;
@@ -313,6 +318,8 @@ static PyObject *take_frame(struct peer *p)
 
 static PyObject *recv_frame(struct peer *p, uint64_t deadline, int also)
 {
+	bool spread = p->fd == LINK_FD_SOCKET && deadline == USEC_NEVER && output_is_spread();
+
 	for (;;) {
 		size_t missing;
 		int r = frame_missing(p, &missing);
@@ -323,13 +330,20 @@ static PyObject *recv_frame(struct peer *p, uint64_t deadline, int also)
 			return take_frame(p);
 		if (buffer_reserve(&p->in, missing) < 0)
 			return PyErr_NoMemory();
-		r = wait_for_bytes(p, deadline, also);
+		r = wait_for_bytes(p, spread ? clock_monotonic_usec() + GIVE_BACK_USEC : deadline, also);
 		if (r < 0)
 			return NULL;
+		if (r == 0 && spread) {
+			output_give_back();
+			spread = false;
+			continue;
+		}
 		if (r == 0)
 			Py_RETURN_NONE;
 	}
 }
+
+static int flush_held(struct peer *p);
 
 PyObject *peer_recv(int fd, uint64_t timeout_usec, int also)
 {
@@ -345,6 +359,8 @@ PyObject *peer_recv(int fd, uint64_t timeout_usec, int also)
 	}
 	if (timeout_usec != USEC_NEVER)
 		deadline = clock_monotonic_usec() + timeout_usec;
+	if (flush_held(p) < 0)
+		return NULL;
 	p->reading = true;
 	frame = recv_frame(p, deadline, also);
 	p->reading = false;
@@ -465,18 +481,50 @@ static void give_spare(struct buffer *out)
 		spare = *out;
 }
 
-int peer_send(int fd, enum link_type type, PyObject *fields)
+static int flush_held(struct peer *p)
 {
 	struct buffer out;
-	struct peer *p;
 	int r;
 
-	if (refuse_in_child(fd) < 0 || (p = peer_get(fd)) == NULL)
-		return -1;
-	out = take_spare();
-	r = encode_frame(&out, type, fields);
-	if (r == 0)
-		r = report_send(fd, write_frame(p, buffer_slice(&out)));
+	if (p->held.len == 0)
+		return 0;
+	out = p->held;
+	p->held = (struct buffer){ 0 };
+	r = report_send(p->fd, write_frame(p, buffer_slice(&out)));
 	give_spare(&out);
 	return r;
+}
+
+/* Encodes behind the held frames; these stay held when it fails. */
+static int encode_held(struct peer *p, enum link_type type, PyObject *fields)
+{
+	size_t begin = p->held.len;
+	int r;
+
+	if (p->held.data == NULL)
+		p->held = take_spare();
+	r = encode_frame(&p->held, type, fields);
+	if (r < 0) {
+		p->held.len = begin;
+		p->held.failed = 0;
+	}
+	return r;
+}
+
+int peer_send(int fd, enum link_type type, PyObject *fields)
+{
+	struct peer *p;
+
+	if (refuse_in_child(fd) < 0 || (p = peer_get(fd)) == NULL || encode_held(p, type, fields) < 0)
+		return -1;
+	return flush_held(p);
+}
+
+int peer_hold(int fd, enum link_type type, PyObject *fields)
+{
+	struct peer *p;
+
+	if (refuse_in_child(fd) < 0 || (p = peer_get(fd)) == NULL || encode_held(p, type, fields) < 0)
+		return -1;
+	return p->held.len < HELD_MAX ? 0 : flush_held(p);
 }

@@ -1,9 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """The C text stream, the ring and the pipes (specs/link.md 4)."""
 
+import os
+import time
+
 import pytest
 from conftest import Start
-from link_peer import AT_HEAD, DATA_SIZE, Worker
+from link_peer import AT_HEAD, DATA_SIZE, TIMEOUT, Worker
 
 
 def test_text_of_both_streams_keeps_its_order(worker: Worker) -> None:
@@ -51,6 +54,21 @@ def test_text_larger_than_the_ring_arrives_whole(worker: Worker) -> None:
     text = worker.ok(f"print('é' + 'x' * {size} + 'end')")
     assert len(text) == size + 5
     assert text == "é" + "x" * size + "end\n"
+
+
+def test_pages_of_the_ring_go_back_when_the_worker_is_idle(worker: Worker) -> None:
+    worker.ok(f"print('x' * {3 * DATA_SIZE})")
+    deadline = time.monotonic() + TIMEOUT
+    while os.fstat(worker.ring.fd).st_blocks * 512 > DATA_SIZE // 4:
+        assert time.monotonic() < deadline, os.fstat(worker.ring.fd).st_blocks
+        worker.pump(0.01)
+    assert worker.ok("print('and on')") == "and on\n"
+
+
+def test_a_held_frame_leaves_before_the_next_one(worker: Worker) -> None:
+    turn = worker.execute("import _husk; _husk.hold(_husk.ERROR, (1, 'held', '', [])); print('x' * 100)")
+    assert worker.expect("ERROR")[1] == "held"
+    assert worker.reply()[0] == turn
 
 
 def test_many_marks_do_not_lose_text(worker: Worker) -> None:

@@ -37,6 +37,9 @@ def send(type: int, fields: tuple[Any, ...] | list[Any], fd: int = FD) -> None:
     None, bool, int (64 bit), float, str (surrogates replaced), bytes-like (bin), list/tuple, dict. The ring position is added by C.
     """
 
+def hold(type: int, fields: tuple[Any, ...] | list[Any], fd: int = FD, /) -> None:
+    """As send(), but the frame may wait: it leaves with the next frame sent there, or before recv() waits."""
+
 def set_turn(turn: int) -> None:
     """The turn that text without a context of its own belongs to from now on (all threads)."""
 
