@@ -428,6 +428,7 @@ static void on_abort(int signal_number)
 	if (connection_file_to_remove)
 		(void)unlink(connection_file_to_remove);
 	(void)signal(signal_number, SIG_DFL);
+	(void)raise(signal_number);
 }
 
 static int start(struct front *f, struct error *err)

@@ -62,7 +62,7 @@ struct interpreter {
 	bool debugpy;
 };
 
-enum worker_state { WORKER_ABSENT, WORKER_STARTING, WORKER_READY, WORKER_LEAVING /* said EXIT */ };
+enum worker_state { WORKER_ABSENT, WORKER_STARTING, WORKER_READY, WORKER_LEAVING /* said EXIT, or is condemned */ };
 
 struct front {
 	const struct options *options;
@@ -179,6 +179,7 @@ void life_reap(struct front *f);             /* SIGCHLD */
 void life_interrupt(struct front *f, bool group);
 void life_interrupt_tick(struct front *f, uint64_t now);
 void life_interrupt_over(struct front *f, uint32_t turn);
+void life_condemn(struct front *f);          /* kills the worker; what has not begun waits for the next one */
 void life_violation(struct front *f, const struct error *why);
 void life_lane_closed(struct front *f, struct lane *lane); /* a thread of the worker closed its link */
 void life_shutdown(struct front *f, int exit_code, bool restart);

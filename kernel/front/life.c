@@ -242,7 +242,7 @@ void life_interrupt_tick(struct front *f, uint64_t now)
 		    FRONT_INTERRUPT_GRACE_USEC / USEC_PER_SEC);
 		f->killed_worker = true;
 		f->interrupt_turn = 0;
-		worker_kill(&f->worker);
+		life_condemn(f);
 		return;
 	}
 	if (times_raised(f) != f->interrupt_seen && now < f->interrupt_polite) {
@@ -269,13 +269,22 @@ void life_interrupt_over(struct front *f, uint32_t turn)
 	}
 }
 
+void life_condemn(struct front *f)
+{
+	if (f->worker_state == WORKER_READY) {
+		f->worker_state = WORKER_LEAVING;
+		f->exit_deadline = USEC_NEVER;
+	}
+	worker_kill(&f->worker);
+}
+
 void life_violation(struct front *f, const struct error *why)
 {
 	if (f->violation.code)
 		return;
 	log_warning("the worker broke the link's rules and is ended: %s", why->text);
 	f->violation = *why;
-	worker_kill(&f->worker);
+	life_condemn(f);
 }
 
 /* Death. */
@@ -320,7 +329,7 @@ void life_lane_closed(struct front *f, struct lane *lane)
 {
 	life_detach(f, lane);
 	if (lane->current && !f->ending && !f->tenant_exit)
-		worker_kill(&f->worker);
+		life_condemn(f);
 }
 
 static void fail_lane(struct front *f, struct lane *lane, const char *sentence)

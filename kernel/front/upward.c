@@ -479,6 +479,6 @@ int upward_service(struct front *f, struct lane *lane)
 	else if (filled < 0)
 		front_watch_set(f, &lane->watch, 0); /* its death follows as SIGCHLD */
 	if (filled < 0 && lane->kind == LANE_MAIN && !f->ending && !f->tenant_exit)
-		worker_kill(&f->worker);
+		life_condemn(f);
 	return r < 0 ? r : filled;
 }
