@@ -108,6 +108,7 @@ class Session:
 @pytest.fixture
 def session() -> Iterator[Session]:
     with Front() as front:
+        front.run("pass")  # a front attaches nothing before the worker is ready
         session = Session(front, front.attach("debug", "d"))
         yield session
         session.ask("disconnect", {"restart": False, "terminateDebuggee": True})
