@@ -410,6 +410,7 @@ static void begin_in_worker(struct front *f, struct lane *lane, struct request *
 {
 	f->served = true;
 	lane->current = r;
+	r->raised_before = life_times_raised(f);
 	r->turn = turns_new(&f->turns, r->message.header.raw);
 	turns_hold(&f->turns, r->turn, r->message.header.raw);
 	if (r->message.header.type == MSGTYPE_execute_request) {

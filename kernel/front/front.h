@@ -101,7 +101,7 @@ struct front {
 	uint64_t announce_at;
 
 	uint32_t interrupt_turn;  /* 0: none in progress */
-	uint32_t interrupt_seen;  /* of the ring, when it began */
+	uint32_t interrupt_seen;  /* of the ring, when its turn began */
 	unsigned interrupt_step;
 	uint64_t interrupt_polite; /* until then code that has caught its KeyboardInterrupt is left alone */
 	uint64_t interrupt_next;
@@ -177,6 +177,7 @@ int life_start_worker(struct front *f, struct error *err) must_check;
 void life_confirm_start(struct front *f);    /* sends START: sockets and history are known now */
 void life_reap(struct front *f);             /* SIGCHLD */
 void life_interrupt(struct front *f, bool group);
+uint32_t life_times_raised(struct front *f);
 void life_interrupt_tick(struct front *f, uint64_t now);
 void life_interrupt_over(struct front *f, uint32_t turn);
 void life_condemn(struct front *f);          /* kills the worker; what has not begun waits for the next one */

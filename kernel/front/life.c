@@ -185,7 +185,7 @@ void life_detach(struct front *f, struct lane *lane)
 /* Interrupts: specs/link.md 5. */
 
 /* The worker's own word; it decides how politely the ladder goes on, never whether it ends in the kill. */
-static uint32_t times_raised(struct front *f)
+uint32_t life_times_raised(struct front *f)
 {
 	struct ring_shared *ring = output_ring(f->output);
 
@@ -220,7 +220,7 @@ void life_interrupt(struct front *f, bool group)
 		return;
 	if (!f->interrupt_turn || f->interrupt_turn != r->turn) {
 		f->interrupt_turn = r->turn;
-		f->interrupt_seen = times_raised(f);
+		f->interrupt_seen = r->raised_before; /* a SIGINT to the group may have reached the worker first */
 		f->interrupt_step = 0;
 		f->interrupt_polite = now + FRONT_INTERRUPT_POLITE_USEC;
 		f->interrupt_end = now + FRONT_INTERRUPT_GRACE_USEC;
@@ -245,7 +245,7 @@ void life_interrupt_tick(struct front *f, uint64_t now)
 		life_condemn(f);
 		return;
 	}
-	if (times_raised(f) != f->interrupt_seen && now < f->interrupt_polite) {
+	if (life_times_raised(f) != f->interrupt_seen && now < f->interrupt_polite) {
 		f->interrupt_next = f->interrupt_polite;
 		f->interrupt_step = 3;
 		return;

@@ -27,6 +27,7 @@ struct request {
 	bool aborted;           /* waits only for its "aborted" reply */
 	bool interrupted;       /* an interrupt was sent to it */
 	bool killed;            /* the interrupt ended in a kill */
+	uint32_t raised_before; /* interrupts that the worker had seen when it began */
 	bool waits_for_input;
 	uint32_t input_turn;    /* that asked for it: an outlived thread has an earlier one */
 };
