@@ -53,8 +53,16 @@ class Known:
 ABSENT = "(absent)"
 
 
+def _without_time_limited(a: dict[str, Any], b: dict[str, Any]) -> tuple[dict[str, Any], dict[str, Any]]:
+    """IPython gives jedi 0.4 s for the types of all completions; how many names get one is a matter of speed."""
+    if "<unknown>" not in (a.get("type"), b.get("type")) or "text" not in a:
+        return a, b
+    return tuple({k: v for k, v in x.items() if k not in ("type", "signature")} for x in (a, b))
+
+
 def _deep(expected: Any, found: Any, where: str) -> Iterator[tuple[str, Any, Any]]:
     if isinstance(expected, dict) and isinstance(found, dict):
+        expected, found = _without_time_limited(expected, found)
         for key in sorted(expected.keys() | found.keys()):
             yield from _deep(expected.get(key, ABSENT), found.get(key, ABSENT), f"{where}.{key}")
     elif isinstance(expected, list) and isinstance(found, list) and len(expected) == len(found):

@@ -254,7 +254,7 @@ class Kernel:
 def record(flavour: Flavour, cells: list[Cell]) -> tuple[Transcript, dict[str, str]]:
     """The transcript of a session in a fresh kernel, and the words to normalise: what was, what it is to be called."""
     with Kernel(flavour) as kernel:
-        words = {str(kernel.work): "WORKDIR", str(kernel.directory): "TMPDIR", str(kernel.process.pid): "KERNELPID"}
+        words = {str(kernel.work): "WORKDIR", str(kernel.directory): "TMPDIR"}
         words[kernel.session.session] = "CLIENTSESSION"
         transcript = kernel.run(cells)
         return transcript, words | {msg_id: f"REQUEST {label}" for msg_id, label in kernel.labels.items()}

@@ -54,10 +54,7 @@ class Normaliser:
 
     def text(self, text: str) -> str:
         for word, name in self._words:
-            if word.isdigit():
-                text = re.sub(rf"\b{word}\b", name, text)
-            else:
-                text = text.replace(word, name)
+            text = text.replace(word, name)
         text = _UUID.sub(self._uuid, text)
         for pattern, replacement in _RULES:
             text = pattern.sub(replacement, text)
