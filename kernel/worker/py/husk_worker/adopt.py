@@ -76,7 +76,7 @@ def _hand_over(cold: object, shell: object, names: dict, cell: "int | None") -> 
     for name in own:
         shell.user_ns_hidden.pop(name, None)
     shell.user_ns_hidden.update(hidden)
-    if not cold.cells:
+    if cold.count == 1:
         return
     manager = shell.history_manager
     manager.input_hist_parsed[:] = cold.parsed
@@ -95,7 +95,8 @@ def _hand_over(cold: object, shell: object, names: dict, cell: "int | None") -> 
     for number, text, raw in cold.cells:
         shell.compile.cache(text, number, raw_code=raw)
     shell.execution_count = cold.count
-    _remember_last(cold, shell)
+    if cold.cells:
+        _remember_last(cold, shell)
     if cell is not None and type(shell).counts_first:
         shell.execution_count = cell + 1
 

@@ -102,6 +102,7 @@ class Runtime:
         names = options.get("user_ns")
         if isinstance(names, dict):
             self.cold.ns.update(names)
+        self.cold.go_on_at(options.get("execution_count", 1))
 
     def answer(self, executor: Executor, request: Request) -> None:
         """Serves one REQUEST: exactly one ANSWER."""

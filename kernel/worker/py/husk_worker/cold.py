@@ -12,6 +12,7 @@ import _husk
 from husk_worker import cellname, lean
 
 DOC = "Automatically created module for IPython interactive environment"
+_MAX_SKIPPED = 1 << 20  # cells that a worker's predecessors may have run
 _MAX_CELLS = 200  # as many plain cells may run before the shell is built at the latest
 
 
@@ -39,6 +40,13 @@ class Cold:
         self.recent = ["", "", "", ""]
         self.cells = []
         self.value = None
+
+    def go_on_at(self, count: int) -> None:
+        """Takes the number of the next cell from the front: a worker that replaces another goes on counting (wire.md 7.10)."""
+        if self.count == 1 and not self.cells and 1 < count < _MAX_SKIPPED:
+            self.count = count
+            self.parsed = [""] * count
+            self.raw = [""] * count
 
     def compile(self, code: str) -> "list | None":
         """Code objects of a provably plain cell, the last one that of its value if there is one; None if it is not plain."""
