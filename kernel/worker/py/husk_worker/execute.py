@@ -84,6 +84,10 @@ class Executor:
             self.runner = self.runtime.make_runner(self)
         return self.runner
 
+    def unguarded(self, request: object, func: object, *args: object) -> object:
+        """func(*args) in the cells' context, where no interrupt reaches it."""
+        return self.context.run(func, *args)
+
     def _run(self, request: object, outcome: Outcome) -> None:
         runtime = self.runtime
         wanted = request.expressions_raw
@@ -141,7 +145,9 @@ class Executor:
         error = errors.without_machinery(error)
         self.runtime.need_shell(cell=self.runtime.cold.count)
         runner = self.shell_runner()
-        runner.guarded(request, outcome, runner.show_late, error)
+        # An interrupt goes on to be repeated while the shell is built and the report made: neither can stand that.
+        guard = self.unguarded if isinstance(error, KeyboardInterrupt) else self.guard
+        runner.guarded(request, outcome, runner.show_late, error, guard=guard)
         runner.end_late(outcome, error)
 
     def _cold_display(self, request: object, value: object, outcome: Outcome) -> None:

@@ -321,10 +321,10 @@ class PlainRunner:
 
     # Cells that began before there was a shell
 
-    def guarded(self, request: object, outcome: object, func: object, *args: object) -> None:
+    def guarded(self, request: object, outcome: object, func: object, *args: object, guard: object = None) -> None:
         """func(*args) as tenant code; what it raises becomes the error of the reply."""
         try:
-            self.executor.guard(request, func, *args)
+            (guard or self.executor.guard)(request, func, *args)
         except BaseException as error:
             outcome.fail(*self.report_escaped(error))
         finally:

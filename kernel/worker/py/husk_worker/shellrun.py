@@ -96,11 +96,11 @@ class ShellRunner:
                 self._stored(request, outcome, stored)
             self._collect(outcome)
 
-    def guarded(self, request: object, outcome: object, func: object, *args: object) -> None:
+    def guarded(self, request: object, outcome: object, func: object, *args: object, guard: object = None) -> None:
         """func(*args) as tenant code, in the shell's traps; what it raises becomes the error of the reply."""
         outcome.published = True
         try:
-            self.executor.guard(request, self._trapped, func, *args)
+            (guard or self.executor.guard)(request, self._trapped, func, *args)
         except BaseException as error:
             outcome.fail(*self.report_escaped(error))
         finally:
