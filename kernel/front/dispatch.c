@@ -338,13 +338,22 @@ static struct slice wanted_subshell(const struct request *r)
 	return slice_from(token.data + 1, token.len - 2);
 }
 
+#define UNKNOWN_SUBSHELL_SIZE 160
+
+static void unknown_subshell(struct slice id, char text[UNKNOWN_SUBSHELL_SIZE])
+{
+	(void)snprintf(text, UNKNOWN_SUBSHELL_SIZE, "Unknown subshell_id '%.*s'", (int)MIN(id.len, 100), id.data ? id.data : "");
+}
+
 static void answer_delete_subshell(struct front *f, struct request *r)
 {
+	char text[UNKNOWN_SUBSHELL_SIZE];
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(256);
 	struct lane *lane = subshell_by_id(f, wanted_subshell(r));
 
 	if (!lane) {
-		reply_error(f, r, "UnknownSubshellError", "there is no subshell of that id");
+		unknown_subshell(wanted_subshell(r), text);
+		reply_error(f, r, "UnknownSubshellError", text);
 		request_finish(f, r);
 		return;
 	}
@@ -555,7 +564,10 @@ void dispatch_route(struct front *f, struct request *r)
 	if (h->subshell_id.len) {
 		lane = subshell_by_id(f, slice_from(h->subshell_id.data + 1, h->subshell_id.len - 2));
 		if (!lane) {
-			refuse_request(f, r, "UnknownSubshellError", "there is no subshell of that id");
+			char text[UNKNOWN_SUBSHELL_SIZE];
+
+			unknown_subshell(slice_from(h->subshell_id.data + 1, h->subshell_id.len - 2), text);
+			refuse_request(f, r, "UnknownSubshellError", text);
 			return;
 		}
 		if (queue_is_full(&lane->queue)) {
