@@ -285,7 +285,7 @@ static void pause_worker(struct front *f, bool blocked)
 		if (f->subshells[i].in_use && f->subshells[i].peer.fd >= 0)
 			front_watch_set(f, &f->subshells[i].watch, events);
 	if (!blocked)
-		f->again |= output_pull(f->output, clock_monotonic_usec());
+		f->again |= life_pull_output(f);
 }
 
 static void report_dropped(struct front *f)
@@ -362,7 +362,7 @@ static void run_deadlines(struct front *f)
 	life_ending_tick(f, now);
 	pause_worker(f, sender_is_blocked(f->sender, now));
 	if (!f->blocked && (now >= output_deadline(f->output) || output_is_held(f->output)))
-		f->again |= output_pull(f->output, now);
+		f->again |= life_pull_output(f);
 	report_dropped(f);
 }
 

@@ -177,6 +177,7 @@ int life_start_worker(struct front *f, struct error *err) must_check;
 void life_confirm_start(struct front *f);    /* sends START: sockets and history are known now */
 void life_reap(struct front *f);             /* SIGCHLD */
 void life_interrupt(struct front *f, bool group);
+bool life_pull_output(struct front *f); /* ring text, in order with the frames; true when there may be more */
 uint32_t life_times_raised(struct front *f);
 void life_interrupt_tick(struct front *f, uint64_t now);
 void life_interrupt_over(struct front *f, uint32_t turn);

@@ -32,6 +32,31 @@ static void on_link(struct front *f, struct watch *w, uint32_t events)
 		(void)upward_service(f, lane);
 }
 
+/* Handles what the links hold, so that the text that is pulled next overtakes no frame. */
+static void prepare_pull(struct front *f)
+{
+	uint64_t head = output_head(f->output);
+
+	if (f->main.peer.fd >= 0)
+		(void)upward_service(f, &f->main);
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].in_use && f->subshells[i].peer.fd >= 0)
+			(void)upward_service(f, &f->subshells[i]);
+	output_limit_next_pull(f->output, head);
+}
+
+bool life_pull_output(struct front *f)
+{
+	prepare_pull(f);
+	return output_pull(f->output, clock_monotonic_usec());
+}
+
+static bool pull_pipe(struct front *f, int which)
+{
+	prepare_pull(f);
+	return output_pull_pipe(f->output, which, clock_monotonic_usec());
+}
+
 static void on_doorbell(struct front *f, struct watch *w, uint32_t events)
 {
 	uint64_t count;
@@ -40,7 +65,7 @@ static void on_doorbell(struct front *f, struct watch *w, uint32_t events)
 	(void)n;
 	(void)events;
 	execute_announce(f);
-	f->again |= output_pull(f->output, clock_monotonic_usec());
+	f->again |= life_pull_output(f);
 }
 
 static void on_pipe(struct front *f, struct watch *w, uint32_t events)
@@ -48,7 +73,7 @@ static void on_pipe(struct front *f, struct watch *w, uint32_t events)
 	int which = w == &f->watch_pipes[1];
 
 	execute_announce(f);
-	for (int i = 0; i < PIPE_READS && output_pull_pipe(f->output, which, clock_monotonic_usec()); i++)
+	for (int i = 0; i < PIPE_READS && pull_pipe(f, which); i++)
 		continue;
 	/* All write ends are closed: nothing will ever come again. */
 	if ((events & EPOLLHUP) && !(events & EPOLLIN))

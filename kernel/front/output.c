@@ -44,6 +44,7 @@ struct output {
 	size_t n_carry;
 	uint64_t deadline;
 	bool held; /* a pull was put off because subscribers are slow */
+	uint64_t limit_plus1; /* the next pull goes no further than this position; 0: no limit */
 	uint64_t total;
 	char tail[OUTPUT_TAIL_BYTES * 2];
 	size_t n_tail;
@@ -270,8 +271,27 @@ static bool rearm(struct output *o, uint64_t now)
 	return ring_readable(&o->ring, UINT64_MAX) >= (o->deadline == USEC_NEVER ? 1 : OUTPUT_MESSAGE_BYTES);
 }
 
+uint64_t output_head(struct output *o)
+{
+	return o->shared ? o->ring.tail + ring_readable(&o->ring, UINT64_MAX) : 0;
+}
+
+void output_limit_next_pull(struct output *o, uint64_t head)
+{
+	o->limit_plus1 = head + 1;
+}
+
+static uint64_t take_limit(struct output *o)
+{
+	uint64_t limit = o->limit_plus1 - 1; /* without one: UINT64_MAX */
+
+	o->limit_plus1 = 0;
+	return limit;
+}
+
 bool output_pull(struct output *o, uint64_t now)
 {
+	uint64_t limit = take_limit(o);
 	size_t n = 0;
 
 	if (sender_is_blocked(o->sender, now)) {
@@ -282,7 +302,7 @@ bool output_pull(struct output *o, uint64_t now)
 		return false;
 	}
 	o->held = false;
-	n = pull_ring(o, UINT64_MAX, PULL_BYTES);
+	n = pull_ring(o, limit, PULL_BYTES);
 	if (now >= o->deadline) {
 		flush(o, false);
 		o->deadline = n ? now + OUTPUT_DELAY_USEC : USEC_NEVER;
@@ -292,11 +312,12 @@ bool output_pull(struct output *o, uint64_t now)
 
 bool output_pull_pipe(struct output *o, int which, uint64_t now)
 {
+	uint64_t limit = take_limit(o);
 	ssize_t n;
 
 	if (o->pipes[which] < 0 || sender_is_blocked(o->sender, now))
 		return false;
-	(void)pull_ring(o, UINT64_MAX, SIZE_MAX);
+	(void)pull_ring(o, limit, SIZE_MAX);
 	n = read(o->pipes[which], o->pipe_bytes, sizeof(o->pipe_bytes));
 	if (n > 0)
 		append(o, o->turn, (uint32_t)which, slice_from(o->pipe_bytes, (size_t)n));
