@@ -57,7 +57,8 @@ class Cold:
         if tree is None:
             return None
         body = tree.body
-        if not lean.splits_whole(body[:-1], sys.version_info >= (3, 14)):
+        rest = body[:-1] if body and type(body[-1]) is lean._ast.Expr else body
+        if not lean.splits_whole(rest, sys.version_info >= (3, 14)):
             return None
         parts = []
         try:

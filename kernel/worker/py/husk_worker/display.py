@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """IPython's display publisher and display hook, publishing over the link."""
 
+import builtins
 import threading
 
 from IPython.core.displayhook import DisplayHook
@@ -12,11 +13,6 @@ from husk_worker import jsonable
 from husk_worker.lean import simple_text
 from husk_worker.link import TURN, here
 from husk_worker.streams import adopt
-
-try:
-    from IPython.core.history import HistoryOutput
-except ImportError:  # IPython before 9
-    HistoryOutput = None
 
 
 class _Attributed:
@@ -165,8 +161,29 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
 
     def update_user_ns(self, result: object) -> None:
         """Records the value in `_` and Out, unless the cell is not to be stored."""
-        if self.shell.stores_values:
+        shell = self.shell
+        if not shell.stores_values:
+            return
+        ns = shell.user_ns
+        out = ns["_oh"]
+        if (
+            "_" in builtins.__dict__
+            or not self.do_full_cache
+            or result is out
+            or len(out) >= self.cache_size
+            or ns.get("_", out) is not self._
+            or ns.get("__", out) is not self.__
+            or ns.get("___", out) is not self.___
+        ):
             super().update_user_ns(result)
+            return
+        # The usual case, in which IPython does just this.
+        count = self.prompt_count
+        self.___, self.__, self._ = self.__, self._, result
+        names = {"_": result, "__": self.__, "___": self.___, f"_{count}": result}
+        ns.update(names)
+        shell.user_ns_hidden.update(names)
+        out[count] = result
 
     def log_output(self, format_dict: dict) -> None:
         """Keeps the value's text for the history, unless the cell is not to be stored."""

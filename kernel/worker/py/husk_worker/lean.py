@@ -215,6 +215,8 @@ def splits_whole(body: list, newest: bool) -> bool:
         elif kind is _ast.ImportFrom:
             if node.module == "__future__":
                 return False
+        elif kind is _ast.Raise and len(body) > 1:
+            return False  # an exception that an earlier statement kept: its traceback names the code object of each
         elif kind is _ast.AnnAssign and newest:
             return False
     return True

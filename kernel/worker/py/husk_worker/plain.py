@@ -6,7 +6,7 @@ import builtins
 import sys
 
 import _husk
-from husk_worker import cellname, errors, jsonable, lean, link, plain_display
+from husk_worker import cellname, errors, jsonable, lean, link, plain_display, startup
 
 _ALLOW_AWAIT = 0x2000  # ast.PyCF_ALLOW_TOP_LEVEL_AWAIT
 _CO_COROUTINE = 0x80
@@ -63,8 +63,7 @@ class PlainShell:
         builtins.display = plain_display.make_display(self.formatter)
         builtins.clear_output = plain_display.clear_output
         builtins.__husk_system__ = run_command
-        if "" not in sys.path:
-            sys.path.insert(0, "")
+        startup.add_working_directory()
 
     def ask_exit(self, keep_kernel: bool = False) -> None:
         """Ends the kernel after this cell's reply."""

@@ -2,7 +2,6 @@
 """The InteractiveShell of a worker: everything of it that a front without terminal does in its own way."""
 
 import os
-import sys
 
 from IPython.core import page
 from IPython.core.autocall import ZMQExitAutocall
@@ -11,7 +10,7 @@ from IPython.core.interactiveshell import InteractiveShell, InteractiveShellABC
 from traitlets import Any, CBool, Instance, Type, default, observe
 
 import _husk
-from husk_worker import cellname, connection, errors, tracebacks
+from husk_worker import cellname, connection, errors, interactive_pdb, startup, tracebacks
 from husk_worker import link as links
 from husk_worker.display import ZMQDisplayPublisher, ZMQShellDisplayHook
 from husk_worker.streams import adopt
@@ -32,10 +31,15 @@ class XCachingCompiler(CachingCompiler):
     def __init__(self, *args: object, **kwargs: object) -> None:
         super().__init__(*args, **kwargs)
         self.log = None
+        self._last = ("", "")
 
     def get_code_name(self, raw_code: str, code: str, number: int) -> str:
         """File name of a cell with this raw text."""
-        return cellname.file_name(raw_code)
+        last, name = self._last
+        if raw_code is not last:  # the same object: the same cell, asked about a second time
+            name = cellname.file_name(raw_code)
+            self._last = (raw_code, name)
+        return name
 
 
 class _NoTee:
@@ -69,6 +73,7 @@ class ZMQInteractiveShell(InteractiveShell):
     _last_traceback_during_displayhook = False
     _last_error = ("Exception", "")
     _shown = None
+    _printers = None
 
     @default("banner1")
     def _default_banner1(self) -> str:
@@ -238,25 +243,12 @@ class ZMQInteractiveShell(InteractiveShell):
         return super()._format_exception_for_storage(exception, filename, running_compiled_code)
 
     def plain_formatters(self, kind: type) -> bool:
-        """Whether values of this built-in type are shown as text/plain only, in the formatters' first setting."""
+        """Whether values of this built-in type are shown as text/plain only, by the printers that were there at first."""
         formatter = self.display_formatter
-        formatters = formatter.formatters
-        text = formatters.get("text/plain")
-        if text is None or not text.pprint or text.max_width != 79 or text.float_format != "%r":
+        printers = self._printers
+        if printers is None or printers.owner is not formatter or printers.formatters is not formatter.formatters:
             return False
-        if text.type_printers.get(kind) is not _pretty_default(text, kind) or formatter.active_types != list(
-            formatters
-        ):
-            return False
-        for other in formatters.values():
-            if other is not text and (kind in other.type_printers or object in other.type_printers):
-                return False
-            if other.singleton_printers and other is not text:
-                return False
-        for other in (formatter.ipython_display_formatter, formatter.mimebundle_formatter):
-            if kind in other.type_printers or object in other.type_printers:
-                return False
-        return True
+        return printers.are_plain_for(kind)
 
     def system_piped(self, cmd: str) -> None:
         """Runs a shell command, its output to the cell; the exit code goes to `_exit_code`. Raises OSError for `cmd &`."""
@@ -276,15 +268,39 @@ class ZMQInteractiveShell(InteractiveShell):
 
 InteractiveShellABC.register(ZMQInteractiveShell)
 ZMQInteractiveShell.__module__ = "ipykernel.zmqshell"
-_first_printers = {}
+_PLAIN_KINDS = (int, float, bool, str, bytes, complex, list, tuple, dict, type(None), type(...))
 
 
-def _pretty_default(text: object, kind: type) -> object:
-    """The printer of a type that the plain text formatter had when it was first asked about."""
-    try:
-        return _first_printers[kind]
-    except KeyError:
-        return _first_printers.setdefault(kind, text.type_printers.get(kind))
+class _Printers:
+    """The formatters of a shell as they are at first, and whether they still are so, asked without traitlets' detours."""
+
+    def __init__(self, owner: object) -> None:
+        self.owner = owner
+        self.formatters = owner.formatters
+        self.size = len(self.formatters)
+        self.text = text = self.formatters["text/plain"]
+        # Each look at a trait puts its value where the quick look finds it.
+        self.first = (text.pprint, text.max_width, text.float_format, text.max_seq_length)
+        self.kinds = {kind: text.type_printers.get(kind) for kind in _PLAIN_KINDS}
+        self.active = list(owner.active_types)
+        others = [other for other in self.formatters.values() if other is not text]
+        others += [owner.ipython_display_formatter, owner.mimebundle_formatter]
+        self.others = [(other._trait_values, other.type_printers, other.singleton_printers) for other in others]
+
+    def are_plain_for(self, kind: type) -> bool:
+        """Whether only the text formatter has something to say about values of this type, and says it as at first."""
+        text = self.text._trait_values
+        now = (text["pprint"], text["max_width"], text["float_format"], text["max_seq_length"])
+        if now != self.first or now[:3] != (True, 79, "%r") or len(self.formatters) != self.size:
+            return False
+        if text["type_printers"].get(kind) is not self.kinds.get(kind, self):
+            return False
+        if self.owner._trait_values["active_types"] != self.active:
+            return False
+        for values, printers, singles in self.others:
+            if kind in printers or object in printers or singles or values["type_printers"] is not printers:
+                return False
+        return True
 
 
 def find_out_counting() -> None:
@@ -316,8 +332,8 @@ def build(runtime: object) -> ZMQInteractiveShell:
     session_name = os.environ.get("JPY_SESSION_NAME")
     if session_name:
         shell.user_ns["__session__"] = session_name
-    for kind in (int, float, bool, str, bytes, complex, list, tuple, dict, type(None), type(...)):
-        _pretty_default(shell.display_formatter.formatters["text/plain"], kind)
-    if "" not in sys.path:
-        sys.path.insert(0, "")
+    shell._printers = _Printers(shell.display_formatter)
+    startup.add_working_directory()
+    interactive_pdb.install()
+    shell.extension_manager.load_extension("storemagic")  # ipykernel's default_extensions
     return shell

@@ -3,6 +3,7 @@
 
 import inspect
 
+import traitlets
 from IPython.core.autocall import IPyAutocall
 from IPython.core.macro import Macro
 
@@ -13,6 +14,15 @@ def _parameters(func: object) -> frozenset:
         return frozenset(inspect.signature(func).parameters)
     except (TypeError, ValueError):
         return frozenset()
+
+
+def put(owner: object, name: str, value: object) -> None:
+    """Sets a trait whose value needs no validation; past traitlets' machinery when nobody observes it."""
+    notifiers = owner._trait_notifiers
+    if name in notifiers or traitlets.All in notifiers:
+        setattr(owner, name, value)
+    else:
+        owner._trait_values[name] = value
 
 
 class ShellInfo:

@@ -11,6 +11,7 @@ from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
 import _husk
 from husk_worker import errors, jsonable, lean, link, shellinfo
 from husk_worker.shell import ZMQInteractiveShell
+from husk_worker.shellinfo import put
 
 _NEWEST = sys.version_info >= (3, 14)
 _ORIGINALS = tuple(
@@ -19,10 +20,13 @@ _ORIGINALS = tuple(
 )
 _MAX_OUTPUTS = 100  # cells whose outputs and exceptions IPython 9 keeps for %notebook
 
+_NAMES = frozenset(name for name, _ in _ORIGINALS)
+
 
 def _is_patched(shell: ZMQInteractiveShell) -> bool:
     """Whether somebody has put a function of their own between us and IPython's way to run a cell."""
-    return any(getattr(getattr(shell, name), "__func__", None) is not original for name, original in _ORIGINALS)
+    kind = type(shell)
+    return not _NAMES.isdisjoint(shell.__dict__) or any(getattr(kind, name) is not first for name, first in _ORIGINALS)
 
 
 class _Warned(Exception):
@@ -69,7 +73,7 @@ def _compile(text: str, name: str, flags: int, silent: bool) -> "list | None":
 class ShellRunner:
     """Runs cells of one executor in the shell."""
 
-    __slots__ = ("executor", "runtime", "shell", "aio", "info", "kernel")
+    __slots__ = ("executor", "runtime", "shell", "aio", "info", "cells")
 
     def __init__(self, executor: object, shell: ZMQInteractiveShell) -> None:
         self.executor = executor
@@ -77,7 +81,7 @@ class ShellRunner:
         self.shell = shell
         self.aio = executor.aio
         self.info = shellinfo.of(shell)
-        self.kernel = self.runtime.kernel
+        self.cells = 0
 
     def run(self, request: object, outcome: object) -> None:
         """Serves an EXECUTE up to its reply, which `outcome` then tells."""
@@ -122,9 +126,14 @@ class ShellRunner:
 
     def _leave(self) -> None:
         self.aio.leave()
-        errors_kept = getattr(self.shell.history_manager, "exceptions", None)
-        outputs = getattr(self.shell.history_manager, "outputs", None)
-        for kept in (outputs, errors_kept):
+        self.cells += 1
+        if self.cells % 16 == 0:
+            self._trim()
+
+    def _trim(self) -> None:
+        """Bounds what IPython 9 keeps of every cell for %notebook."""
+        manager = self.shell.history_manager
+        for kept in (getattr(manager, "outputs", None), getattr(manager, "exceptions", None)):
             while kept is not None and len(kept) > _MAX_OUTPUTS:
                 del kept[next(iter(kept))]
 
@@ -198,7 +207,7 @@ class ShellRunner:
         if store or counts_first:
             result.execution_count = count
         if store and counts_first:
-            shell.execution_count = count + 1
+            put(shell, "execution_count", count + 1)
         shell.events.trigger("pre_execute")
         if not silent:
             shell.events.trigger("pre_run_cell", info)
@@ -209,12 +218,13 @@ class ShellRunner:
         with shell.builtin_trap:
             shell.compile.cache(cell, count, raw_code=code)
             with shell.display_trap:
-                shell.displayhook.exec_result = result
+                hook = shell.displayhook
+                put(hook, "exec_result", result)
                 # run_code() is a coroutine that never waits for such code; its handling of errors is IPython's own.
                 failed = any(_finish(shell.run_code(part, result, async_=False)) for part in codes)
-                shell.last_execution_succeeded = not failed
-                shell.last_execution_result = result
-                shell.displayhook.exec_result = None
+                put(shell, "last_execution_succeeded", not failed)
+                put(shell, "last_execution_result", result)
+                put(hook, "exec_result", None)
         if store:
             shell.history_manager.store_output(count)
             if not counts_first:

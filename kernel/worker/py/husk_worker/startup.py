@@ -7,6 +7,17 @@ import sys
 _HARMLESS = ("--HistoryManager.", "--IPKernelApp.connection_file", "--Session.", "--no-stdout", "--no-stderr", "--ip=")
 
 
+def add_working_directory() -> None:
+    """Puts '' into sys.path behind the standard library, where IPython's applications put it."""
+    if "" in sys.path or getattr(sys.flags, "safe_path", False):
+        return
+    for at, path in enumerate(sys.path):
+        if path.rpartition("/")[2] in ("site-packages", "dist-packages"):
+            sys.path.insert(at, "")
+            return
+    sys.path.insert(0, "")
+
+
 def ipython_dir() -> str:
     """IPython's directory: $IPYTHONDIR or ~/.ipython."""
     return os.environ.get("IPYTHONDIR") or os.path.expanduser("~/.ipython")
