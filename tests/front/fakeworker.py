@@ -137,8 +137,11 @@ class Worker:
             self.link.sendall(data)
 
     def send(self, kind: int, fields: Any, ring_pos: int | None = None) -> None:
+        self.raw(self.frame(kind, fields, ring_pos))
+
+    def frame(self, kind: int, fields: Any, ring_pos: int | None = None) -> bytes:
         body = pack(fields)
-        self.raw(struct.pack("<IBBHQ", len(body), 1, kind, 0, self.head if ring_pos is None else ring_pos) + body)
+        return struct.pack("<IBBHQ", len(body), 1, kind, 0, self.head if ring_pos is None else ring_pos) + body
 
     def recv(self) -> tuple[int, Any]:
         """The next frame; ends the process when the front has gone (a subshell: its thread)."""
@@ -188,8 +191,8 @@ class Worker:
         return self.wait_for(INPUT_REPLY)[1]
 
     def until_interrupted(self) -> int:
-        """Waits for the reserved signal; returns the turn that it is for."""
-        while not self.kept.get("signals"):
+        """Waits for the reserved signal with a turn (without one it only says "look at the link"); returns that turn."""
+        while not self.kept.get("signals") or not self.word(92, "<I"):
             time.sleep(0.001)
         return self.word(92, "<I")
 

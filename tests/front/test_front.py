@@ -6,13 +6,15 @@ from __future__ import annotations
 import contextlib
 import json
 import os
+import resource
 import shutil
 import signal
+import socket
 import sqlite3
+import struct
 import subprocess
 import sys
 import tempfile
-import threading
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -46,6 +48,11 @@ def control(client: Client, kind: str = "kernel_info_request", content: Any = No
 
 def assert_serves(client: Client) -> None:
     assert client.execute("w.result('2')").ok().result == "2"
+
+
+def all_arrived(client: Client) -> None:
+    """Whatever this client has sent on shell so far is in the front's queues: what no queue takes is answered at once."""
+    client.request("execute_request", {"code": ""}, header={"subshell_id": "none"}).failed("UnknownSubshellError")
 
 
 # --- death of the worker, in each phase ------------------------------------------------------------------------------
@@ -112,7 +119,7 @@ def test_death_during_input_answers_once(start: StartFront) -> None:
     assert_serves(client)
 
 
-def test_death_with_requests_on_several_lanes_answers_all(start: StartFront) -> None:
+def test_death_with_requests_on_several_lanes_answers_all(start: StartFront, tmp_path: Path) -> None:
     kernel = start(RESPAWN)
     client = kernel.connect()
     subs = [control(client, "create_subshell_request").content["subshell_id"] for _ in range(4)]
@@ -120,8 +127,13 @@ def test_death_with_requests_on_several_lanes_answers_all(start: StartFront) -> 
     ids += [client.send("execute_request", {"code": "1"}, header={"subshell_id": s}) for s in subs]
     for msg_id in ids[:4]:
         client.state(msg_id, "busy")
-    ids += [client.send("debug_request", {"script": HANG}, channel="control"), client.send_code("os._exit(9)")]
+    go = tmp_path / "go"
+    die = f"while not os.path.exists({str(go)!r}): time.sleep(0.001)\nos._exit(9)"
+    ids += [client.send("debug_request", {"script": HANG}, channel="control"), client.send_code(die)]
     ids += [client.send("complete_request", {"code": ""}), client.send_code("1")]
+    all_arrived(client)
+    client.state(ids[8], "busy")
+    go.touch()
     statuses = [client.finish(msg_id).status for msg_id in ids]
     assert statuses[:4] == ["error"] * 4 and statuses[8:10] == ["error"] * 2
     assert statuses[10] == "ok" and statuses[11] == "aborted"
@@ -311,7 +323,7 @@ def test_the_end_comes_in_each_phase_and_everything_is_answered(start: StartFron
     ids.append(client.send("comm_msg", {"comm_id": "x", "data": {}}))
     for msg_id in ids[:1] if phase == "idle" else []:
         client.finish(msg_id)
-    wait_until(lambda: client.pump(0.05) >= 0, "time for the requests")
+    all_arrived(client)
     if how == "request":
         control(client, "shutdown_request", {"restart": False}).ok()
     else:
@@ -333,6 +345,7 @@ def test_the_end_does_not_run_what_waits_and_answers_it(start: StartFront, tmp_p
     ids += [client.send_code(touch, stop_on_error=False) for _ in range(3)]
     ids.append(client.send("execute_request", {"code": HANG}, header={"subshell_id": sub}))
     client.state(ids[-1], "busy")
+    all_arrived(client)
     control(client, "shutdown_request", {"restart": True}).ok()
     assert {client.finish(i).status for i in ids} <= {"error", "aborted"}
     assert kernel.wait_exit() == 0
@@ -350,7 +363,8 @@ def test_a_worker_that_ignores_the_shutdown_is_killed(start: StartFront) -> None
 
 
 def test_exit_ends_the_kernel_with_0_and_respawn_replaces_a_worker_that_lingers(start: StartFront) -> None:
-    code = "w.reply(); w.send(EXIT, [0]); time.sleep(1000)"
+    code = "w.raw = lambda data: w.kept.setdefault('held', []).append(data)\n"
+    code += "w.reply(); w.send(EXIT, [0]); w.link.sendall(b''.join(w.kept['held'])); time.sleep(1000)"
     kernel = start()
     kernel.connect().execute(code).ok()
     assert kernel.wait_exit() == 0
@@ -446,10 +460,10 @@ def test_a_subshell_can_be_deleted_while_it_runs(start: StartFront) -> None:
     client.state(running, "busy")
     waiting = [client.send(t, {"code": ""}, header={"subshell_id": sub}) for t in ("execute_request", "complete_request")]
     comm = client.send("comm_msg", {"comm_id": "x", "data": {}}, header={"subshell_id": sub})
-    wait_until(lambda: client.pump(0.1) >= 0, "time to arrive")
+    all_arrived(client)
     control(client, "delete_subshell_request", {"subshell_id": sub}).ok()
     for msg_id in [running, *waiting]:
-        client.finish(msg_id).failed("UnknownSubshellError" if client.reply(msg_id).content["ename"][0] == "U" else "SubshellDeleted")
+        client.finish(msg_id).failed("SubshellDeleted")
     client.state(comm, "idle")
     assert not [m for m in client.log if m.channel == "shell" and m.parent_id == comm]
     assert control(client, "list_subshell_request").content["subshell_id"] == []
@@ -600,35 +614,29 @@ def test_a_made_connection_file_goes_with_the_kernel(program: Path, tmp_path: Pa
         assert b"aborted" in said if how == signal.SIGABRT else b"ended by" in said
 
 
-def test_an_unfinished_message_without_end_ends_in_a_clear_line(start: StartFront) -> None:
+@pytest.mark.parametrize("size", [1 << 20, 1000])
+def test_an_unfinished_message_without_end_is_survived_or_ends_in_a_clear_line(start: StartFront, size: int) -> None:
     """libzmq does not bound it; the front's own limit does. Here a smaller one than usual is set from outside."""
     if b"__asan_init" in Path(os.environ["HUSK_KERNEL"]).read_bytes():
         pytest.skip("AddressSanitizer's shadow counts against the limit; run with an ordinary build")
-    kernel = start(expect_exit=(-signal.SIGABRT,))
-    subprocess.run(["prlimit", f"--pid={kernel.pid}", f"--data={300 << 20}:"], check=True)
-    flooder = zmq.Context()
-    socket = flooder.socket(zmq.DEALER)
-    socket.linger = 0
-    socket.sndhwm = 4
-    socket.connect(kernel.endpoint("shell"))
-    piece = b"x" * (1 << 20)
-
-    def flood() -> None:
-        with contextlib.suppress(zmq.ZMQError):
-            while kernel.exit_code() is None:
-                if socket.poll(100, zmq.POLLOUT):
-                    socket.send(piece, zmq.SNDMORE | zmq.NOBLOCK)
-
-    thread = threading.Thread(target=flood)
-    thread.start()
-    try:
-        assert kernel.wait_exit(60) == -signal.SIGABRT
-    finally:
-        kernel.kill()
-        thread.join()
-        socket.close()
-        flooder.term()
-    assert "out of memory" in kernel.stderr()
+    kernel = start(expect_exit=(0, -signal.SIGABRT))
+    kernel.connect().execute("").ok()
+    resource.prlimit(kernel.pid, resource.RLIMIT_DATA, (300 << 20, resource.RLIM_INFINITY))
+    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
+    frames = (b"\x03" + struct.pack(">Q", size) + bytes(size)) * max(1, (1 << 20) // size)  # more to come, always
+    with socket.create_connection(("127.0.0.1", kernel.connection["shell_port"]), timeout=20) as raw:
+        with contextlib.suppress(OSError):
+            raw.sendall(greeting + b"\x04\x1c\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER")
+            for _ in range(1000):
+                raw.sendall(frames)
+                assert memory(kernel.pid) < 400 << 20
+    if kernel.exit_code() is None:
+        with contextlib.suppress(AssertionError):
+            kernel.wait_exit(2)
+    if kernel.exit_code() is None:
+        assert_serves(kernel.connect())
+    else:
+        assert "most likely out of memory" in kernel.stderr()
 
 
 def test_history_of_ipython_itself_is_read_and_continued(start: StartFront, tmp_path: Path) -> None:
