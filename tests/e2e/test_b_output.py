@@ -56,6 +56,19 @@ def test_17_text_display_text(client: Client) -> None:
     assert turn.types == ["busy", "execute_input", *["stdout", "display_data"] * 5, "idle"]
 
 
+@pytest.mark.parametrize("pause", ["pass", "time.sleep(0.0005)", "sum(range(20_000))"])
+def test_17_text_and_display_never_overtake_each_other(client: Client, pause: str) -> None:
+    code = f"import time\nfor i in range(1000):\n print('t', i)\n {pause}\n display(i)\n print('u', i)"
+    turn = client.execute(code).ok()
+    seen = []
+    for m in turn.of("stream", "display_data"):
+        if m.type == "stream":
+            seen += m.content["text"].splitlines()
+        else:
+            seen.append("d " + m.content["data"]["text/plain"])
+    assert seen == [f"{kind} {i}" for i in range(1000) for kind in "tdu"]
+
+
 @pytest.mark.parametrize("end", ["1/0", "raise SystemExit(2)", "raise KeyboardInterrupt", "x = = 1"])
 def test_18_output_comes_before_the_error(client: Client, end: str) -> None:
     turn = client.execute(f"print('last words', end='')\n{end}")

@@ -306,7 +306,7 @@ def test_floods_are_bounded_and_can_be_interrupted(respawning: Client, what: str
         pytest.skip("the kernel's environment has no comm")
     reader = respawning.kernel.connect(ready=False, subscribe=None)
     msg_id = reader.send_code(PRELUDE + FLOODS[what], allow_stdin=True)
-    for _ in range(30):
+    for _ in range(8):
         assert reader.reply(reader.send("kernel_info_request", channel="control")).content["status"] == "ok"
         reader.pump(0.01)
     high = memory(respawning.kernel.pid, "VmHWM")
