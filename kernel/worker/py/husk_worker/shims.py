@@ -60,47 +60,6 @@ class CommFinder:
         """Nothing is cached."""
 
 
-class DebuggerFinder:
-    """Makes pdb that of IPython, whoever imports it: the one of Python cannot be interrupted and shows the kernel's frames."""
-
-    @staticmethod
-    def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
-        if name not in ("pdb", "IPython.core.debugger"):
-            return None
-        from importlib.machinery import PathFinder
-
-        spec = PathFinder.find_spec(name, path)  # type: ignore[arg-type]
-        if spec is None or spec.loader is None:
-            return None
-        execute = spec.loader.exec_module
-
-        def execute_and_replace(module: ModuleType) -> None:
-            execute(module)
-            _replace_pdb(module)
-
-        spec.loader.exec_module = execute_and_replace  # type: ignore[method-assign]
-        return spec
-
-    @staticmethod
-    def invalidate_caches() -> None:
-        """Nothing is cached."""
-
-
-def _replace_pdb(module: ModuleType) -> None:
-    """Called when pdb or IPython's debugger, which imports pdb, has been loaded."""
-    if module.__name__ == "pdb":
-        if "IPython.core.debugger" not in sys.modules:
-            try:
-                __import__("IPython.core.debugger")
-            except ImportError:
-                pass  # no IPython: pdb stays what it is
-        return
-    pdb = sys.modules["pdb"]
-    module.Pdb = getattr(module, "InterruptiblePdb", module.Pdb)  # type: ignore[attr-defined]
-    pdb.Pdb = module.Pdb  # type: ignore[attr-defined]
-    pdb.set_trace = module.set_trace  # type: ignore[attr-defined]
-
-
 def install() -> None:
     """Puts the stand-ins into sys.modules and makes the package `comm` the kernel's, whenever it is imported."""
     modules = sys.modules
@@ -110,8 +69,6 @@ def install() -> None:
         comms.take_over(modules["comm"])
     elif CommFinder not in sys.meta_path:  # type: ignore[comparison-overlap]
         sys.meta_path.insert(0, CommFinder)  # type: ignore[arg-type]
-    if "pdb" not in modules and DebuggerFinder not in sys.meta_path:  # type: ignore[comparison-overlap]
-        sys.meta_path.insert(0, DebuggerFinder)  # type: ignore[arg-type]
     for name in MODULES:
         if name in modules:
             continue
