@@ -25,6 +25,7 @@ _RULES: tuple[tuple[re.Pattern[str], str], ...] = tuple(
         (r"The slowest run took [\d.]+ times longer.*\n.*\n", ""),
         (r'_port": \d+', '_port": PORT'),
         (r"thread id: \d+", "thread id: N"),
+        (r"skipping \d+ hidden frame\(s\)", "skipping N hidden frame(s)"),
         (r"\bTip: .*", "Tip: ..."),
         (r"Compiler +: .*", "Compiler: ..."),
         (r"Thread-\d+", "Thread-N"),
