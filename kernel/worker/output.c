@@ -13,6 +13,7 @@
 #include <time.h>
 
 #include "kernel/worker/hooks.h"
+#include "kernel/worker/peer.h"
 #include "kernel/worker/pyapi.h"
 #include "protocol/link/link.h"
 #include "protocol/link/ring.h"
@@ -187,6 +188,8 @@ static void drain_pipe(int fd, uint32_t stream)
 			continue;
 		if (n <= 0)
 			return;
+		if (peer_flush_held() < 0)
+			PyErr_Clear(); /* the link is closed: the next frame says so */
 		(void)put(current_turn, stream, slice_from(chunk, (size_t)n), false);
 		total += (size_t)n;
 	}
@@ -239,5 +242,7 @@ int output_write(uint32_t turn, uint32_t stream, struct slice text)
 		return write_to_descriptor(stream == RING_STDERR ? 2 : 1, text);
 	if (hooks_take_barrier())
 		drain_pipes();
+	if (peer_flush_held() < 0)
+		return -1;
 	return put(turn, stream, text, true);
 }

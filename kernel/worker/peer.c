@@ -32,6 +32,7 @@ struct peer {
 static struct peer *peers[PEER_MAX];
 static struct buffer spare; /* for encoding; whoever encodes takes it */
 static PyObject *closed_class;
+static bool something_held; /* perhaps: on some link */
 
 int peer_init(void)
 {
@@ -488,6 +489,7 @@ static int flush_held(struct peer *p)
 
 	if (p->held.len == 0)
 		return 0;
+	something_held = false;
 	out = p->held;
 	p->held = (struct buffer){ 0 };
 	r = report_send(p->fd, write_frame(p, buffer_slice(&out)));
@@ -526,5 +528,17 @@ int peer_hold(int fd, enum link_type type, PyObject *fields)
 
 	if (refuse_in_child(fd) < 0 || (p = peer_get(fd)) == NULL || encode_held(p, type, fields) < 0)
 		return -1;
+	something_held = true;
 	return p->held.len < HELD_MAX ? 0 : flush_held(p);
+}
+
+int peer_flush_held(void)
+{
+	if (!something_held)
+		return 0;
+	something_held = false;
+	for (size_t i = 0; i < PEER_MAX; i++)
+		if (peers[i] != NULL && flush_held(peers[i]) < 0)
+			return -1;
+	return 0;
 }

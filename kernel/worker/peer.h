@@ -25,8 +25,12 @@ int peer_pending(int fd);
 /* Sends one frame of this type; fields is a tuple or list. */
 int peer_send(int fd, enum link_type type, PyObject *fields) must_check;
 
-/* The same, but the frame may wait: it leaves with the next one that is sent here, or before peer_recv() waits. */
+/* The same, but the frame may wait: it leaves with the next one that is sent here, before text is written to the ring, or
+ * before peer_recv() waits. */
 int peer_hold(int fd, enum link_type type, PyObject *fields) must_check;
+
+/* Sends what is held on any link, so that text written next stands behind it. */
+int peer_flush_held(void) must_check;
 
 /* Forgets all read buffers and locks: for a forked process with links of its own. */
 void peer_adopt(void);
