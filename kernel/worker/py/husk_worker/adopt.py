@@ -3,7 +3,8 @@
 
 import sys
 
-from husk_worker import errors, shims
+import _husk
+from husk_worker import shims
 
 
 def build(runtime: object, cell: "int | None") -> None:
@@ -19,11 +20,10 @@ def build(runtime: object, cell: "int | None") -> None:
         shell = _ipython(runtime)
     except ModuleNotFoundError as error:
         if error.name != "IPython":
-            _say_broken(error)
+            _give_up(runtime, error)
         shell = None
-    except BaseException as error:
-        _say_broken(error)
-        shell = None
+    except Exception as error:
+        _give_up(runtime, error)
     if shell is None:
         cold.ns.update(names)
         from husk_worker.plain import PlainShell
@@ -62,10 +62,12 @@ def _ipython(runtime: object) -> object:
     return shell.build(runtime)
 
 
-def _say_broken(error: BaseException) -> None:
-    """IPython is there but cannot be used: the user should know why the session is a plain one."""
-    sys.__stderr__.write("IPython cannot be used here, cells run without it:\n")
-    sys.__stderr__.write("\n".join(errors.plain_traceback(error)) + "\n")
+def _give_up(runtime: object, error: BaseException) -> None:
+    """IPython is there but cannot be used: the environment is to be mended, not served in another way than it looks."""
+    reason = " ".join(str(error).split())[:300]
+    sentence = f"IPython in {sys.prefix} cannot be used: {type(error).__name__}: {reason}"
+    runtime.link.send(_husk.FATAL, "ipython-broken", sentence)
+    _husk.exit(1)
 
 
 def _hand_over(cold: object, shell: object, names: dict, cell: "int | None") -> None:
@@ -76,7 +78,7 @@ def _hand_over(cold: object, shell: object, names: dict, cell: "int | None") -> 
     for name in own:
         shell.user_ns_hidden.pop(name, None)
     shell.user_ns_hidden.update(hidden)
-    if cold.count == 1:
+    if cold.count == 1 and not cold.cells:
         return
     manager = shell.history_manager
     manager.input_hist_parsed[:] = cold.parsed

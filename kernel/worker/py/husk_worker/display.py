@@ -15,6 +15,12 @@ from husk_worker.link import TURN, here
 from husk_worker.streams import adopt
 
 
+try:
+    from IPython.core.history import HistoryOutput
+except ImportError:  # IPython before 9
+    HistoryOutput = None
+
+
 class _Attributed:
     """What publisher and hook share: parents, and message hooks of a thread."""
 
@@ -187,8 +193,17 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
 
     def log_output(self, format_dict: dict) -> None:
         """Keeps the value's text for the history, unless the cell is not to be stored."""
-        if self.shell.stores_values:
+        shell = self.shell
+        if not shell.stores_values:
+            return
+        logger = getattr(shell, "_logger", shell)
+        if logger is not None or "text/plain" not in format_dict:  # there is a log of the session, or always one
             super().log_output(format_dict)
+            return
+        count = self.prompt_count
+        manager = shell.history_manager
+        manager.outputs[count].append(HistoryOutput(output_type="execute_result", bundle=format_dict))
+        manager.output_hist_reprs[count] = format_dict["text/plain"]
 
     def start_displayhook(self) -> None:
         self._is_active = True

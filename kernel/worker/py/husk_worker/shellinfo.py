@@ -19,7 +19,8 @@ def _parameters(func: object) -> frozenset:
 def put(owner: object, name: str, value: object) -> None:
     """Sets a trait whose value needs no validation; past traitlets' machinery when nobody observes it."""
     notifiers = owner._trait_notifiers
-    if name in notifiers or traitlets.All in notifiers:
+    general = notifiers.get(traitlets.All)
+    if name in notifiers or (general and any(general.values())):
         setattr(owner, name, value)
     else:
         owner._trait_values[name] = value

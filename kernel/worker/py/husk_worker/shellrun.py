@@ -73,7 +73,7 @@ def _compile(text: str, name: str, flags: int, silent: bool) -> "list | None":
 class ShellRunner:
     """Runs cells of one executor in the shell."""
 
-    __slots__ = ("executor", "runtime", "shell", "aio", "info", "cells")
+    __slots__ = ("executor", "runtime", "shell", "aio", "info")
 
     def __init__(self, executor: object, shell: ZMQInteractiveShell) -> None:
         self.executor = executor
@@ -81,7 +81,6 @@ class ShellRunner:
         self.shell = shell
         self.aio = executor.aio
         self.info = shellinfo.of(shell)
-        self.cells = 0
 
     def run(self, request: object, outcome: object) -> None:
         """Serves an EXECUTE up to its reply, which `outcome` then tells."""
@@ -126,8 +125,7 @@ class ShellRunner:
 
     def _leave(self) -> None:
         self.aio.leave()
-        self.cells += 1
-        if self.cells % 16 == 0:
+        if self.shell.execution_count & 15 == 0:
             self._trim()
 
     def _trim(self) -> None:
