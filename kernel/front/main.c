@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* husk-kernel: a stand-alone Jupyter kernel for Python: the front of one worker. */
 #include <limits.h>
+#include <malloc.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -26,6 +27,9 @@ int main(int argc, char *argv[])
 	struct options o = { 0 };
 	struct error err = { 0 };
 
+	/* Messages of output go back to the system when they have been sent; glibc would learn to keep their memory. */
+	(void)mallopt(M_MMAP_THRESHOLD, 128 << 10);
+	(void)mallopt(M_TRIM_THRESHOLD, 256 << 10);
 	log_init("husk-kernel", LOG_LEVEL_WARNING);
 	if (options_parse(argc, argv, &o, &err) < 0) {
 		log_error("%s", err.text);

@@ -56,6 +56,9 @@ static int apply(const struct option_row *row, struct options *o, const char *va
 	if (!value)
 		return error_set(err, -EINVAL, "--%s needs a value (%s)", row->name, row->value_name);
 	if (row->kind == TEXT) {
+		if (!value[0])
+			return error_set(err, -EINVAL, "%s%s: the value is empty (%s)", row->name[1] ? "--" : "-", row->name,
+			    row->value_name);
 		*(const char **)field = value;
 		return 0;
 	}
