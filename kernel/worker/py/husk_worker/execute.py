@@ -2,7 +2,6 @@
 """One EXECUTE from frame to REPLY: which path a cell takes, and one reply whatever happens on it."""
 
 import _contextvars
-import sys
 
 import _husk
 from husk_worker import cold, errors, lean
@@ -198,13 +197,3 @@ class Executor:
         )
         if outcome.exit:
             self.runtime.exit(0)
-
-
-def stdout_flush() -> None:
-    """Flushes Python's own stream on descriptor 1, which code may have written to directly."""
-    stream = sys.__stdout__
-    if stream is not None:
-        try:
-            stream.flush()
-        except (OSError, ValueError):
-            pass
