@@ -48,11 +48,16 @@ static int fail(struct session *s, int ret, const char *trouble)
 static int run_spawn(struct session *s, const struct measurement *m, unsigned int count)
 {
 	struct series info = { .name = "spawn_info", .unit = "ms" }, cell = { .name = m->name, .unit = "ms" };
-	char content[512], id[WIRE_ID_SIZE];
+	struct series cpu = { .unit = "ms" };
+	char content[512], id[WIRE_ID_SIZE], name[64];
+
+	(void)snprintf(name, sizeof(name), "%s_cpu", m->name);
+	cpu.name = name;
 
 	(void)snprintf(content, sizeof(content), "{\"code\":\"%s\",\"silent\":false,\"store_history\":true,"
 		       "\"user_expressions\":{},\"allow_stdin\":false,\"stop_on_error\":true}", m->code);
 	for (unsigned int i = 0; i < count; i++) {
+		struct process_cost cost;
 		struct exchange e;
 		uint64_t usec;
 		int ret;
@@ -68,6 +73,8 @@ static int run_spawn(struct session *s, const struct measurement *m, unsigned in
 			return ret;
 		if (!(e.seen & SEEN_REPLY_OK))
 			return fail(s, -EPROTO, "the first cell failed");
+		if (process_cost(&cost) == 0)
+			series_add(&cpu, (double)cost.cpu_nsec / 1000000);
 		series_add(&info, (double)usec / 1000);
 		series_add(&cell, (double)(e.sent_usec + e.reply_usec - s->process.start_usec) / 1000);
 		session_stop(s);
@@ -75,6 +82,7 @@ static int run_spawn(struct session *s, const struct measurement *m, unsigned in
 	if (m->expect)
 		series_print(&info);
 	series_print(&cell);
+	series_print(&cpu);
 	return 0;
 }
 

@@ -29,12 +29,14 @@ class Quantity:
 QUANTITIES: tuple[Quantity, ...] = (
     Quantity("spawn_info", "cold spawn to kernel_info_reply", "spawn_plain", goals=(Goal(20),)),
     Quantity("spawn_plain", "cold spawn to the reply of 1+1", "spawn_plain", goals=(Goal(12, stretch=16),)),
+    Quantity("spawn_plain_cpu", "  CPU time of it", "spawn_plain"),
     Quantity(
         "spawn_ipython",
         "cold spawn to the reply of %time 1",
         "spawn_ipython",
         goals=(Goal(2.2, stretch=2.6), Goal(1, "xeus-python")),
     ),
+    Quantity("spawn_ipython_cpu", "  CPU time of it", "spawn_ipython"),
     Quantity("plain", "1+1 to reply and idle", "plain", goals=(Goal(15, stretch=18), Goal(2, "xeus-raw"))),
     Quantity("plain_cpu", "  CPU time of it, per request", "plain"),
     Quantity("magic", "%time 1 to reply and idle", "magic", goals=(Goal(6),)),
