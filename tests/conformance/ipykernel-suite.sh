@@ -54,7 +54,7 @@ husk=$(realpath "$husk")
 suite=$cache/ipykernel-$VERSION
 if [ ! -d "$suite/tests" ]; then
 	mkdir -p "$cache/sdist"
-	"$python" -m pip -q --disable-pip-version-check download --no-deps --no-build-isolation --no-binary ipykernel \
+	"$python" -m pip -q --disable-pip-version-check download --no-deps --no-binary ipykernel \
 		-d "$cache/sdist" "ipykernel==$VERSION" || fail "pip could not fetch ipykernel $VERSION"
 	tar -xzf "$cache/sdist/ipykernel-$VERSION.tar.gz" -C "$cache"
 fi
