@@ -5,6 +5,7 @@ from __future__ import annotations
 
 import json
 import os
+import pwd
 import re
 import socket
 import stat
@@ -200,7 +201,8 @@ def test_a_python_that_hangs(tmp_path: Path) -> None:
 @pytest.mark.parametrize("version", ["2.7", "3.8", "3.10"])
 def test_a_python_that_is_too_old(tmp_path: Path, version: str) -> None:
     """The fake answers every probe in the way of an old interpreter; a real one is used where the machine has it."""
-    real = sorted(Path("/root/.pyenv/versions").glob(f"{version}.*/bin/python")) if os.geteuid() == 0 else []
+    home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    real = sorted(Path(os.environ.get("PYENV_ROOT", home / ".pyenv")).glob(f"versions/{version}.*/bin/python"))
     if not real:
         pytest.skip(f"no Python {version} here")
     done = run("--python", str(real[0]), "-f", str(connection(tmp_path)))
