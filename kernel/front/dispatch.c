@@ -502,6 +502,10 @@ void lane_advance(struct front *f, struct lane *lane)
 
 void front_advance(struct front *f)
 {
+	/* Before the main shell begins with something long: a subshell's thread is made by the main thread. */
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].in_use && !f->ending)
+			(void)lane_connect(f, &f->subshells[i]);
 	lane_advance(f, &f->main);
 	lane_advance(f, &f->debug);
 	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)

@@ -236,12 +236,38 @@ static void signal_group(void)
 	(void)kill(0, SIGINT);
 }
 
+/* The shared words name one turn, the main shell's. The others are named in frames (specs/link.md 5.5). */
+static void interrupt_subshells(struct front *f)
+{
+	bool sent = false;
+
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++) {
+		struct request *r = f->subshells[i].in_use ? f->subshells[i].current : NULL;
+		size_t begin;
+
+		if (!r)
+			continue;
+		begin = peer_begin(&f->main.peer);
+		msgpack_write_array(&f->main.peer.out, 1);
+		msgpack_write_u64(&f->main.peer.out, r->turn);
+		if (peer_end(&f->main.peer, begin, LINK_INTERRUPT) < 0)
+			return;
+		r->interrupted = true;
+		sent = true;
+	}
+	if (sent && f->main.current && peer_flush(&f->main.peer) >= 0)
+		worker_signal(&f->worker);
+}
+
 void life_interrupt(struct front *f, bool group)
 {
 	struct request *r = f->main.current;
 	uint64_t now = clock_monotonic_usec();
 
-	if (!r || f->worker_state != WORKER_READY)
+	if (f->worker_state != WORKER_READY)
+		return;
+	interrupt_subshells(f);
+	if (!r)
 		return;
 	if (!f->interrupt_turn || f->interrupt_turn != r->turn) {
 		f->interrupt_turn = r->turn;

@@ -190,6 +190,16 @@ static PyObject *bridge_set_attention(PyObject *module, PyObject *callback)
 	Py_RETURN_NONE;
 }
 
+static PyObject *bridge_interrupt_thread(PyObject *module, PyObject *value)
+{
+	unsigned long thread = PyLong_AsUnsignedLong(value);
+
+	(void)module;
+	if (thread == (unsigned long)-1 && PyErr_Occurred() != NULL)
+		return NULL;
+	return PyBool_FromLong(interrupt_thread(thread) > 0);
+}
+
 /* ---- life ---- */
 
 static PyObject *bridge_confine(PyObject *module, PyObject *unused)
@@ -312,6 +322,7 @@ static PyMethodDef methods[] = {
 	{ "arm", bridge_arm, METH_O, "As entering guard()." },
 	{ "disarm", bridge_disarm, METH_NOARGS, "Ends arm()." },
 	{ "set_attention", bridge_set_attention, METH_O, "The function to call when a frame does not wait for the cell's end." },
+	{ "interrupt_thread", bridge_interrupt_thread, METH_O, "Raises KeyboardInterrupt in the thread of that identifier." },
 	{ "confine", bridge_confine, METH_NOARGS, "Applies the sandbox; names of the layers applied." },
 	{ "in_child", bridge_in_child, METH_NOARGS, "True in a process forked from this worker." },
 	{ "adopt", bridge_adopt, METH_NOARGS, "Makes a forked process a worker with the links on its descriptors 3 to 7." },

@@ -274,6 +274,11 @@ void interrupt_adopt(void)
 	state.raised_turn = 0;
 }
 
+int interrupt_thread(unsigned long thread)
+{
+	return PyThreadState_SetAsyncExc(thread, PyExc_KeyboardInterrupt);
+}
+
 void interrupt_set_attention(PyObject *callback)
 {
 	PyObject *old = attention;

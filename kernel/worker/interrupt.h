@@ -31,5 +31,7 @@ void interrupt_adopt(void);
 /* The function that a signal calls that asks for no interrupt (specs/link.md 5.4), in the main thread between two steps of
  * whatever runs there. */
 void interrupt_set_attention(PyObject *callback);
+/* Raises KeyboardInterrupt in another thread of that identifier, at its next step of Python code. 0: there is no such thread. */
+int interrupt_thread(unsigned long thread);
 
 #endif

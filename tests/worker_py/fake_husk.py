@@ -18,7 +18,7 @@ import mpack
 
 TEXT = 200
 FRAMES = {
-    "START": 1, "EXECUTE": 2, "REQUEST": 3, "INPUT_REPLY": 4, "TOLD": 5, "SHUTDOWN": 6, "ATTACH": 7, "HELLO": 64,
+    "START": 1, "EXECUTE": 2, "REQUEST": 3, "INPUT_REPLY": 4, "TOLD": 5, "SHUTDOWN": 6, "ATTACH": 7, "INTERRUPT": 8, "HELLO": 64,
     "READY": 65, "FATAL": 66, "DISPLAY": 67, "PUBLISH": 68, "ERROR": 69, "REPLY": 70, "ANSWER": 71, "ASK_INPUT": 72,
     "ASK": 73, "EXIT": 74,
 }  # fmt: skip
@@ -103,6 +103,14 @@ def send(type: int, fields: "tuple | list", fd: int = FD) -> None:
                 raise Closed(str(error)) from None
 
 
+hold = send  # a real one may let the frame wait for the next
+
+
+def hold(type: int, fields: "tuple | list", fd: int = FD) -> None:
+    """As the C function, which only sends later."""
+    send(type, fields, fd)
+
+
 def set_turn(turn: int) -> None:
     """As the C function."""
     global _turn
@@ -144,6 +152,13 @@ def disarm() -> None:
     """As the C function."""
     global _armed
     _armed = 0
+
+
+def interrupt_thread(thread: int) -> bool:
+    """As the C function."""
+    import ctypes
+
+    return ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)) > 0
 
 
 def set_attention(callback: object) -> None:

@@ -465,6 +465,18 @@ def test_a_subshell_begins_while_the_main_shell_is_busy(shell):
     assert shell.end(turn).value == "True"
 
 
+@pytest.mark.parametrize("code", ["while True: pass", "import asyncio\nawait asyncio.sleep(60)"])
+def test_a_cell_in_a_subshell_is_interrupted_by_its_turn(shell, code):
+    channel = shell.attach("subshell", "s1")
+    turn = shell.begin("print('go', flush=True)\n" + code, channel=channel)
+    assert shell.main.recv()[0] == "TEXT"
+    shell.main.send("INTERRUPT", turn + 1000)
+    shell.main.send("INTERRUPT", turn)
+    result = shell.end(turn, channel=channel)
+    assert result.ename == "KeyboardInterrupt"
+    assert shell.end(shell.begin("40 + 2", channel=channel), channel=channel).value == "42"
+
+
 def test_requests_are_answered_also_when_they_fail(front):
     content, _ = front.request("is_complete_request", {"code": "for i in x:"})
     assert content["status"] == "incomplete"

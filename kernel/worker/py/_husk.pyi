@@ -57,6 +57,9 @@ def arm(turn: int) -> None:
     """As entering guard(), for cells that live across calls (top-level await). disarm() ends it."""
 
 def disarm() -> None: ...
+def interrupt_thread(thread: int) -> bool:
+    """Raises KeyboardInterrupt in another thread at its next step of Python code. False: there is no such thread."""
+
 def set_attention(callback: Callable[[], Any]) -> None:
     """The function called in the main thread, between two steps of a cell, when the front has sent an ATTACH meanwhile."""
 

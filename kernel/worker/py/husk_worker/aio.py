@@ -30,7 +30,17 @@ class Aio:
     on_frame: called with a frame that arrives during a top-level await (the main loop cannot see it then).
     """
 
-    __slots__ = ("link", "main", "loop", "on_frame", "_thread_id", "_inside", "_set_running", "_get_running")
+    __slots__ = (
+        "link",
+        "main",
+        "loop",
+        "on_frame",
+        "_thread_id",
+        "_inside",
+        "_driving",
+        "_set_running",
+        "_get_running",
+    )
 
     def __init__(self, link: object, main: bool, on_frame: object) -> None:
         self.link = link
@@ -39,6 +49,7 @@ class Aio:
         self.on_frame = on_frame
         self._thread_id = _thread.get_ident()
         self._inside = False
+        self._driving = False
 
     def watch(self) -> None:
         """Makes the loop as soon as asyncio has been imported; for the main thread."""
@@ -138,6 +149,7 @@ class Aio:
         task = loop.create_task(_cell_class()(coro), context=context)
         if self.main:
             loop.add_reader(self.link.fd, self._readable)
+        self._driving = True
         try:
             while not task.done():
                 try:
@@ -151,6 +163,7 @@ class Aio:
                 except SystemExit:
                     pass  # of another task, which keeps it; the cell's own is in its task
         finally:
+            self._driving = False
             if self.main:
                 loop.remove_reader(self.link.fd)
             self._mark()
@@ -169,6 +182,14 @@ class Aio:
             waiter.cancel()
         return self.loop.create_task(heir, context=context)
 
+    def interrupt(self) -> bool:
+        """Interrupts a cell that the loop of another thread is running. False: there is none, or it is not waiting."""
+        loop = self.loop
+        if not self._driving or loop is None:
+            return False
+        loop.call_soon_threadsafe(_raise_interrupt)
+        return True
+
     def _run_until(self, task: object) -> None:
         task.add_done_callback(self._stop)
         try:
@@ -184,6 +205,11 @@ class Aio:
         frame = self.link.recv(0.0)
         if frame is not None:
             self.on_frame(frame)
+
+
+def _raise_interrupt() -> None:
+    """A callback that takes the loop to where _interrupt() is called."""
+    raise KeyboardInterrupt
 
 
 class _Watch:

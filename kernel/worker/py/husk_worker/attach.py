@@ -43,26 +43,34 @@ def _serve(runtime: object, fd: int, answer_only: bool = False) -> None:
     links.enter(link)
     runtime.kernel.enter_link(link)
     executor = Executor(runtime, link, main=False)
+    runtime.subshells.append(executor)
     try:
         while True:
-            frame = executor.aio.recv()
-            if frame is None:
-                continue
-            kind, fields, descriptors = frame
-            for extra in descriptors:
-                os.close(extra)
-            if kind == _husk.EXECUTE:
-                executor.execute(Request.from_execute(fields))
-            elif kind == _husk.REQUEST:
-                runtime.answer(executor, Request.from_request(fields))
+            try:
+                _serve_one(runtime, executor, executor.aio.recv())
+            except KeyboardInterrupt:
+                pass  # meant for a cell that has ended meanwhile
     except _husk.Closed:
         pass
     except BaseException as error:
         sys.__stderr__.write("\n".join(errors.plain_traceback(error)) + "\n")
     finally:
         links.enter(None)
+        runtime.subshells.remove(executor)
         executor.aio.close()
         os.close(fd)
+
+
+def _serve_one(runtime: object, executor: Executor, frame: "tuple | None") -> None:
+    if frame is None:
+        return
+    kind, fields, descriptors = frame
+    for extra in descriptors:
+        os.close(extra)
+    if kind == _husk.EXECUTE:
+        executor.execute(Request.from_execute(fields))
+    elif kind == _husk.REQUEST:
+        runtime.answer(executor, Request.from_request(fields))
 
 
 def _serve_debug(runtime: object, fd: int) -> None:

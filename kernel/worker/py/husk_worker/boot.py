@@ -25,6 +25,8 @@ class Runtime:
         links.set_main(self.link)
         self.link.need_shell = self.need_shell
         self.link.on_attach = self._on_attach
+        self.link.on_interrupt = self._on_interrupt
+        self.subshells = []
         _husk.set_attention(self.link.attend)
         self.streams = Streams(self.link)
         self.options = {}
@@ -200,6 +202,12 @@ class Runtime:
 
         _thread.start_new_thread(self.attach, (fields[0], fields[1], fields[2], descriptors))
         return True
+
+    def _on_interrupt(self, turn: int) -> None:
+        """Interrupts the cell of a subshell if it is still the one of that turn."""
+        for executor in list(self.subshells):
+            if executor.running == turn:
+                executor.interrupt()
 
     def attach(self, channel: int, kind: str, ident: str, descriptors: list) -> None:
         """Starts serving a further link in a thread of its own. A kind that is not known is closed at once."""

@@ -2,6 +2,7 @@
 """One EXECUTE from frame to REPLY: which path a cell takes, and one reply whatever happens on it."""
 
 import _contextvars
+import _thread
 
 import _husk
 from husk_worker import cold, errors, lean
@@ -45,7 +46,7 @@ class Outcome:
 class Executor:
     """Runs the cells of one link. runtime: boot's Runtime; main: whether on the main thread, where interrupts reach."""
 
-    __slots__ = ("runtime", "link", "context", "main", "aio", "runner")
+    __slots__ = ("runtime", "link", "context", "main", "aio", "runner", "running", "thread")
 
     def __init__(self, runtime: object, link: object, main: bool = True) -> None:
         self.runtime = runtime
@@ -55,11 +56,14 @@ class Executor:
         self.context = _contextvars.copy_context()
         self.aio = Aio(link, main, runtime.on_frame)
         self.runner = None
+        self.running = 0
+        self.thread = _thread.get_ident()
 
     def execute(self, request: object) -> None:
         """Serves one EXECUTE: its outputs, then exactly one REPLY."""
         outcome = Outcome()
         self.link.begin(request)
+        self.running = request.turn
         try:
             self.context.run(TURN.set, request.turn)
             self._run(request, outcome)
@@ -67,6 +71,7 @@ class Executor:
             raise
         except BaseException as error:
             self._escaped(error, outcome)
+        self.running = 0
         if _husk.in_child():
             self.runtime.end_child(outcome)
         self._finish(request, outcome)
@@ -82,6 +87,11 @@ class Executor:
         if self.runner is None:
             self.runner = self.runtime.make_runner(self)
         return self.runner
+
+    def interrupt(self) -> None:
+        """Interrupts what this executor's thread runs; called by another thread, for a subshell's."""
+        if not self.aio.interrupt():
+            _husk.interrupt_thread(self.thread)
 
     def unguarded(self, request: object, func: object, *args: object) -> object:
         """func(*args) in the cells' context, where no interrupt reaches it."""

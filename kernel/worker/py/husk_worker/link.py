@@ -150,12 +150,13 @@ class Link:
     current: the Request that is being served or was served last, None before the first.
     need_shell: set by boot; returns the shell, building it when there is none yet.
     main: whether this is the worker's first link, served by the main thread.
+    on_interrupt: called with the turn of an INTERRUPT.
     on_attach: called with the fields and descriptors of an ATTACH as soon as somebody reads it; False: the main loop does it.
     """
 
     __slots__ = (
         "fd", "main", "current", "need_shell", "kernel", "_recent", "_mutex", "_reading", "_waiters", "_backlog",
-        "_asks", "_inputs", "_next_ask", "_input_lock", "on_attach",
+        "_asks", "_inputs", "_next_ask", "_input_lock", "on_attach", "on_interrupt",
     )  # fmt: skip
 
     def __init__(self, fd=None, main=True):
@@ -174,6 +175,7 @@ class Link:
         self._next_ask = 1
         self._input_lock = None
         self.on_attach = None
+        self.on_interrupt = None
 
     # Reading
 
@@ -240,6 +242,8 @@ class Link:
                     box.done = True
         elif kind == _husk.ATTACH and self.on_attach is not None:
             return not self.on_attach(fields, fds)
+        elif kind == _husk.INTERRUPT and self.on_interrupt is not None:
+            self.on_interrupt(fields[0])
         else:
             return True
         return False
@@ -340,6 +344,11 @@ class Link:
         """Sends one frame; nothing from a forked child, whose link is its parent's."""
         if not _husk.in_child():
             _husk.send(kind, fields, self.fd)
+
+    def hold(self, kind, *fields):
+        """Sends one frame together with the next one."""
+        if not _husk.in_child():
+            _husk.hold(kind, fields, self.fd)
 
     def publish(self, msg_type, content, metadata=None, topic=None, buffers=(), turn=None):
         """Sends an iopub message. content, metadata: JSON text (bytes or str) or an object for jsonable; topic: str."""
