@@ -130,6 +130,6 @@ def semicolon(code: str) -> "bool | None":
 
 def send_text(link: object, count: int, text: str) -> None:
     """Sends a value that has only text/plain."""
-    link.send(
+    link.hold(
         _husk.DISPLAY, link.turn(), _husk.DISPLAY_RESULT, count, [("text/plain", _husk.MIME_TEXT, text)], None, None, []
     )

@@ -2,6 +2,7 @@
 """IPython's display publisher and display hook, publishing over the link."""
 
 import builtins
+import sys
 import threading
 
 from IPython.core.displayhook import DisplayHook
@@ -77,11 +78,15 @@ class _Attributed:
         return message["content"]
 
 
-def send_display(link: object, kind: int, content: dict, count: "int | None" = None) -> None:
-    """Sends one DISPLAY frame. content: data, metadata and transient as in the Jupyter message."""
+def send_display(link: object, kind: int, content: dict, count: "int | None" = None, hold: bool = False) -> None:
+    """Sends one DISPLAY frame. content: data, metadata and transient as in the Jupyter message.
+
+    hold: it may leave together with what comes next, which is known to be near.
+    """
     metadata = content.get("metadata")
     transient = content.get("transient")
-    link.send(
+    send = link.hold if hold else link.send
+    send(
         _husk.DISPLAY,
         link.turn(),
         kind,
@@ -144,6 +149,8 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
     pub_socket = Any(allow_none=True)
     topic = None
     msg = None
+    value_code = None  # of the lean cell that runs, the part that shows its value
+    _ends_cell = False
 
     def __init__(self, *args: object, **kwargs: object) -> None:
         self._thread_local = threading.local()
@@ -227,9 +234,11 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
             content = self._through_hooks("execute_result", content)
             if content is None:
                 return
-        send_display(here(), _husk.DISPLAY_RESULT, content, content.get("execution_count"))
+        send_display(here(), _husk.DISPLAY_RESULT, content, content.get("execution_count"), self._ends_cell)
 
     def __call__(self, result: object = None) -> None:
+        # Called by the last thing that a lean cell does: the REPLY follows at once.
+        self._ends_cell = self.value_code is not None and sys._getframe(1).f_code is self.value_code
         try:
             super().__call__(result)
         finally:

@@ -56,7 +56,13 @@ def _silently(func: object, *args: object) -> object:
         _compiling = 0
 
 
-def _compile(text: str, name: str, flags: int, silent: bool) -> "list | None":
+class _Codes(list):
+    """Code objects of a cell, run in order; value: the last one when it is the one that shows the cell's value."""
+
+    __slots__ = ("value",)
+
+
+def _compile(text: str, name: str, flags: int, silent: bool) -> "_Codes | None":
     """Code objects of a cell that mean what IPython makes of it, the last one that of its value; None: there are none."""
     ast = lean._ast
     body = lean.parse(text, name, flags).body
@@ -64,9 +70,10 @@ def _compile(text: str, name: str, flags: int, silent: bool) -> "list | None":
     rest = body[:-1] if value else body
     if not lean.splits_whole(rest, _NEWEST):
         return None
-    codes = [compile(ast.Module(rest, []), name, "exec", flags, True)] if rest else []
+    codes = _Codes([compile(ast.Module(rest, []), name, "exec", flags, True)] if rest else [])
+    codes.value = compile(ast.Interactive(value), name, "single", flags, True) if value else None
     if value:
-        codes.append(compile(ast.Interactive(value), name, "single", flags, True))
+        codes.append(codes.value)
     return codes
 
 
@@ -218,6 +225,7 @@ class ShellRunner:
             with shell.display_trap:
                 hook = shell.displayhook
                 put(hook, "exec_result", result)
+                hook.value_code = codes.value
                 # run_code() is a coroutine that never waits for such code; its handling of errors is IPython's own.
                 failed = any(_finish(shell.run_code(part, result, async_=False)) for part in codes)
                 put(shell, "last_execution_succeeded", not failed)
