@@ -106,9 +106,10 @@ class PlainShell:
         else:
             data, metadata = self.formatter.bundle(value)
         if self.storing:
-            self.under = under = [value, *self.under[:2]]
             ns = self.user_ns
-            if "_" not in builtins.__dict__:
+            ours = all(ns.get(name, old) is old for name, old in zip(("_", "__", "___"), self.under, strict=True))
+            self.under = under = [value, *self.under[:2]]
+            if ours and "_" not in builtins.__dict__:
                 ns["_"], ns["__"], ns["___"] = under
             ns[f"_{count}"] = value
             if value is not self.out:
