@@ -92,6 +92,8 @@ static bool tenant_runs(PyFrameObject *frame, bool strict)
 
 /* ---- the trace of stage 2 ---- */
 
+static void clear_sticky(void);
+
 /* It spares husk's own modules and asyncio, whose clean-up must not be broken, and what runs when the cell's own code has been
  * left: the formatting of its traceback. */
 static int raise_everywhere(PyObject *object, PyFrameObject *frame, int what, PyObject *arg)
@@ -103,8 +105,13 @@ static int raise_everywhere(PyObject *object, PyFrameObject *frame, int what, Py
 	if ((what != PY_TRACE_CALL && what != PY_TRACE_LINE) || atomic_load(&state.armed) == 0)
 		return 0;
 	owner = owner_of(frame);
-	if (owner == OWNER_HUSK || owner == OWNER_LOOP || !tenant_runs(frame, false))
+	if (owner == OWNER_HUSK || owner == OWNER_LOOP)
 		return 0;
+	if (!tenant_runs(frame, false)) {
+		if (!tenant_runs(frame, true))
+			clear_sticky();
+		return 0;
+	}
 	PyErr_SetNone(PyExc_KeyboardInterrupt);
 	return -1;
 }
@@ -191,10 +198,13 @@ static PyObject *handle_signal(PyObject *module, PyObject *args)
 		return attend();
 	if (atomic_load(&state.armed) == 0)
 		Py_RETURN_NONE;
-	if (stage >= STAGE_STICKY)
-		set_sticky();
 	if (borrowed_frame == Py_None)
 		borrowed_frame = NULL;
+	/* A trace that outlives the cell's own code would only slow the report of its exception down. */
+	if (stage >= STAGE_STICKY && tenant_runs((PyFrameObject *)borrowed_frame, true))
+		set_sticky();
+	else
+		clear_sticky();
 	now = clock_monotonic_usec();
 	if (!is_due(stage, (PyFrameObject *)borrowed_frame, now)) {
 		acknowledge();
