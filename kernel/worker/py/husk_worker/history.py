@@ -20,12 +20,21 @@ class HistoryManager(ipython.HistoryManager):
 
     def __init__(self, shell: Any = None, config: Any = None, **traits: Any) -> None:
         self._running: tuple[int, str, str] | None = None
-        self._real_session = False
+        self._number = 0
         # IPython starts its writing thread only for a file.
         super().__init__(shell=shell, config=config, hist_file=":memory:", **traits)
         options = shell.kernel.options
         self.hist_file = str(self._configured_file() or options.get("hist_file") or self._get_hist_file_name())
-        self.session_number = options.get("history_session") or 0
+        self._number = options.get("history_session") or 0
+
+    @property
+    def session_number(self) -> int:
+        """Number of this session; asked of the front when somebody wants to know. 0 when it does not say."""
+        return self._session()
+
+    @session_number.setter
+    def session_number(self, number: int) -> None:
+        self._number = number
 
     def _configured_file(self) -> Any:
         section = getattr(self.config, "HistoryManager", None)
@@ -110,12 +119,11 @@ class HistoryManager(ipython.HistoryManager):
 
     def _session(self) -> int:
         """Number of this session, 0 when the front does not say."""
-        if not self.session_number and not self._real_session:
-            self._real_session = True
+        if not self._number:
             rows = self._ask(hist_access_type="session", raw=True, output=False)
             if rows:
-                self.session_number = rows[0][0]
-        return self.session_number
+                self._number = rows[0][0]
+        return self._number
 
     def _with_running(self, rows: list[Any], raw: bool, output: bool, accepts: Any = None) -> list[Any]:
         """rows and, behind them, the cell that is running if the front does not have it yet."""
