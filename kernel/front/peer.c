@@ -8,6 +8,7 @@
 #include <unistd.h>
 
 #define READ_SIZE ((size_t)256 << 10)
+#define FIRST_READ_SIZE ((size_t)32 << 10)
 #define KEEP_SIZE ((size_t)1 << 20) /* read buffer kept between frames */
 
 void peer_init(struct peer *p, int fd)
@@ -41,12 +42,15 @@ static void drop_used(struct peer *p)
 
 int peer_fill(struct peer *p)
 {
+	size_t size;
 	ssize_t n;
 
 	drop_used(p);
-	if (buffer_reserve(&p->in, READ_SIZE) < 0)
+	/* Many small frames are one round's work, so few bytes; the rest of a large frame comes in larger pieces. */
+	size = p->in.len >= FIRST_READ_SIZE ? READ_SIZE : FIRST_READ_SIZE;
+	if (buffer_reserve(&p->in, size) < 0)
 		return -ENOMEM;
-	n = recv(p->fd, p->in.data + p->in.len, READ_SIZE, MSG_DONTWAIT);
+	n = recv(p->fd, p->in.data + p->in.len, size, MSG_DONTWAIT);
 	if (n < 0)
 		return errno == EAGAIN || errno == EINTR ? 0 : -ECONNRESET;
 	if (n == 0)
