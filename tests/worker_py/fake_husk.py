@@ -238,6 +238,7 @@ def run() -> None:
     globals()["__name__"] = "husk_worker"  # its frames are machinery; there are none of the C functions
     signal.signal(signal.SIGUSR1, _interrupted)
     signal.signal(signal.SIGINT, signal.default_int_handler)
+    send(FRAMES["READY"], ({"pid": os.getpid()},))
     here = os.path.dirname(os.path.abspath(__file__))
     if sys.path[:1] == [here]:
         del sys.path[0]

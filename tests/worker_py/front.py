@@ -119,6 +119,7 @@ class Front:
         self.turn = 0
         self.channels: dict[str, Channel] = {}
         self.main.send("START", {"session": "s", "ident": "i", **(options or {})})
+        assert self.main.recv()[0] == "READY"
 
     def __enter__(self) -> "Front":
         return self

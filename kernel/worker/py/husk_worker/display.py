@@ -216,7 +216,10 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
         self.msg = {"content": {"data": {}, "metadata": {}}}
 
     def write_output_prompt(self) -> None:
-        self.msg["content"]["execution_count"] = self.prompt_count
+        """The number shown: that of the newest stored cell, also for a value that is not stored (IPython 8 is one ahead)."""
+        shell = self.shell
+        ahead = not shell.stores_values and not shell.counts_first
+        self.msg["content"]["execution_count"] = self.prompt_count - ahead
 
     def write_format_data(self, format_dict: dict, md_dict: "dict | None" = None) -> None:
         content = self.msg["content"]
