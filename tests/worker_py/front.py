@@ -125,7 +125,8 @@ class Front:
         return self
 
     def __exit__(self, *exc: object) -> None:
-        self.main.sock.close()
+        for channel in (self.main, *self.channels.values()):
+            channel.sock.close()
         try:
             self.process.wait(10)
         except subprocess.TimeoutExpired:
