@@ -437,6 +437,7 @@ static int start(struct front *f, struct error *err)
 
 	if (r < 0)
 		return error_set(err, r, "out of memory");
+	watch_parent(f); /* before anybody can know that this kernel exists, and end */
 	r = life_start_worker(f, err);
 	if (r < 0)
 		return r;
@@ -454,7 +455,6 @@ static int start(struct front *f, struct error *err)
 	r = watch_all(f);
 	if (r < 0)
 		return error_set(err, r, "cannot watch the sockets: %s", strerror(-r));
-	watch_parent(f);
 	life_confirm_start(f);
 	sender_status(f->sender, SLICE_NULL, "starting");
 	return 0;
