@@ -106,11 +106,6 @@ def send(type: int, fields: "tuple | list", fd: int = FD) -> None:
 hold = send  # a real one may let the frame wait for the next
 
 
-def hold(type: int, fields: "tuple | list", fd: int = FD) -> None:
-    """As the C function, which only sends later."""
-    send(type, fields, fd)
-
-
 def set_turn(turn: int) -> None:
     """As the C function."""
     global _turn
