@@ -302,7 +302,7 @@ static void answer_create_subshell(struct front *f, struct request *r)
 		return;
 	}
 	lane_init(lane, LANE_SUBSHELL);
-	lane->in_use = true;
+	lane->in_use = lane->eager = true;
 	new_subshell_id(lane->id);
 	buffer_printf(&content, "{\"status\":\"ok\",\"subshell_id\":\"%s\"}", lane->id);
 	reply_and_finish(f, r, &content);
@@ -504,7 +504,7 @@ void front_advance(struct front *f)
 {
 	/* Before the main shell begins with something long: a subshell's thread is made by the main thread. */
 	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
-		if (f->subshells[i].in_use && !f->ending)
+		if (f->subshells[i].in_use && f->subshells[i].eager && !f->ending)
 			(void)lane_connect(f, &f->subshells[i]);
 	lane_advance(f, &f->main);
 	lane_advance(f, &f->debug);

@@ -45,6 +45,7 @@ struct lane {
 	enum lane_kind kind;
 	bool in_use;
 	char id[40]; /* subshell id; "" otherwise */
+	bool eager;  /* to be attached before somebody needs it: new, and no worker has died under it */
 	struct peer peer;
 	uint32_t link; /* serial of its link: what an earlier one asked is not answered on this one */
 	struct watch watch;

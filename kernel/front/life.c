@@ -394,6 +394,7 @@ static void fail_lane(struct front *f, struct lane *lane, const char *sentence)
 			lane_abort_queue(f, lane);
 		fail_request(f, r, sentence);
 	}
+	lane->eager = false;
 	if (lane->kind != LANE_MAIN && lane->peer.fd >= 0)
 		life_detach(f, lane);
 }

@@ -97,11 +97,17 @@ class Worker:
 
     # ring
 
+    # In native form a word is read and written at once; struct's "<Q" goes byte by byte, which the front could see.
+
     def word(self, offset: int, form: str = "<Q") -> int:
-        return struct.unpack_from(form, self.ring, offset)[0]
+        size = struct.calcsize(form)
+        with memoryview(self.ring) as view, view[offset : offset + size] as part, part.cast(form[-1]) as word:
+            return word[0]
 
     def put(self, offset: int, value: int, form: str = "<Q") -> None:
-        struct.pack_into(form, self.ring, offset, value)
+        size = struct.calcsize(form)
+        with memoryview(self.ring) as view, view[offset : offset + size] as part, part.cast(form[-1]) as word:
+            word[0] = value
 
     def write(self, text: str | bytes, stream: int = 0, turn: int | None = None) -> None:
         """Text into the ring; sleeps while it is full."""

@@ -574,7 +574,9 @@ def test_an_ordinary_user_gets_usage(program: Path) -> None:
         os.setuid(65534)
 
     with tempfile.TemporaryDirectory() as top:
-        shutil.copytree(program.parent.parent, top, dirs_exist_ok=True)
+        for part in ("front/husk-kernel", "worker/husk-worker"):
+            Path(top, part).parent.mkdir()
+            shutil.copy2(program.parent.parent / part, Path(top, part))
         shutil.copy2(Path(__file__).with_name("fakeworker.py"), top)
         launcher = Path(top, "worker", "husk-worker")
         launcher.write_text(f"#!/bin/sh\nexec /usr/bin/python3 -I -S -B {top}/fakeworker.py\n")

@@ -72,16 +72,16 @@ class Ring:
         os.close(self.fd)
 
     def u32(self, offset: int) -> int:
-        return struct.unpack_from("<I", self.map, offset)[0]
+        return ctypes.c_uint32.from_address(self.address + offset).value
 
     def u64(self, offset: int) -> int:
-        return struct.unpack_from("<Q", self.map, offset)[0]
+        return ctypes.c_uint64.from_address(self.address + offset).value  # at once, not byte by byte
 
     def put32(self, offset: int, value: int) -> None:
-        struct.pack_into("<I", self.map, offset, value)
+        ctypes.c_uint32.from_address(self.address + offset).value = value
 
     def put64(self, offset: int, value: int) -> None:
-        struct.pack_into("<Q", self.map, offset, value)
+        ctypes.c_uint64.from_address(self.address + offset).value = value
 
     def _take_marks(self) -> None:
         while self.n_marks < self.u64(AT_MARK_HEAD):
