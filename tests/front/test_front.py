@@ -584,7 +584,10 @@ def test_an_ordinary_user_gets_usage(program: Path) -> None:
         home.mkdir()
         for path in (Path(top), *Path(top).rglob("*")):
             path.chmod(0o755)
-        os.chown(home, 65534, 65534)
+        try:
+            os.chown(home, 65534, 65534)
+        except OSError as error:
+            pytest.skip(f"this user namespace has no second user: {error}")
         kernel = Kernel(home, env={"FAKE_BOOT": "", "FAKE_HELLO": ""})
         kernel.argv = [f"{top}/front/husk-kernel", "-f", str(kernel.file), "--history-file", ":memory:"]
         if os.getuid() == 0:

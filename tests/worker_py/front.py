@@ -9,6 +9,7 @@ import socket
 import struct
 import subprocess
 import sys
+import tempfile
 from typing import Any
 
 import mpack
@@ -19,6 +20,9 @@ HERE = os.path.dirname(os.path.abspath(__file__))
 REPLY_FIELDS = (
     "turn", "status", "count", "next", "payload", "expressions", "error", "history", "output",
 )  # fmt: skip
+
+
+_IPYTHON = tempfile.TemporaryDirectory(prefix="husk-ipython-")  # without configuration, and writable
 
 
 class Channel:
@@ -107,7 +111,7 @@ class Front:
                  options: dict[str, Any] | None = None) -> None:  # fmt: skip
         ours, theirs = socket.socketpair()
         environ = dict(os.environ, **(env or {}))
-        environ.setdefault("IPYTHONDIR", "/nonexistent-ipython")
+        environ.setdefault("IPYTHONDIR", _IPYTHON.name)
         argv = [python, "-s", "-P", "-X", "utf8", "-c", f"import sys; sys.path.insert(0, {HERE!r}); "
                 "sys.argv = ['fake_husk', sys.argv[1]]; import runpy; "
                 f"runpy.run_path({HERE + '/fake_husk.py'!r}, run_name='__main__')", str(theirs.fileno())]  # fmt: skip

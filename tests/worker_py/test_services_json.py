@@ -31,9 +31,20 @@ def strict(text: str) -> Any:
     return json.loads(text, parse_constant=refuse)
 
 
+def knows_dates(session: Any) -> bool:
+    """Whether the rules of this jupyter_client cover dates."""
+    try:
+        session.json_packer(datetime.date(2020, 1, 2))
+    except (TypeError, ValueError):
+        return False
+    return True
+
+
 @pytest.mark.parametrize("value", VALUES, ids=repr)
 def test_equals_jupyter_client(value: Any) -> None:
     session = pytest.importorskip("jupyter_client.session")
+    if value == {"d": datetime.date(2020, 1, 2)} and not knows_dates(session):
+        pytest.skip("this jupyter_client has no rule for dates")
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")
         assert strict(jsonable.dumps(value)) == strict(session.json_packer(value).decode())
