@@ -7,7 +7,6 @@
  */
 #include "kernel/front/front.h"
 
-#include <sodium.h>
 #include <stdio.h>
 
 #include "protocol/base/log.h"
@@ -269,17 +268,6 @@ void answer_histories(struct front *f)
 	buffer_deinit(&rows);
 }
 
-static void new_subshell_id(char id[40])
-{
-	unsigned char b[16];
-
-	randombytes_buf(b, sizeof(b));
-	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
-	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	(void)snprintf(id, 40, "%02x%02x%02x%02x-%02x%02x-%02x%02x-%02x%02x-%02x%02x%02x%02x%02x%02x", b[0], b[1], b[2],
-	    b[3], b[4], b[5], b[6], b[7], b[8], b[9], b[10], b[11], b[12], b[13], b[14], b[15]);
-}
-
 static struct lane *subshell_by_id(struct front *f, struct slice id)
 {
 	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
@@ -303,7 +291,7 @@ static void answer_create_subshell(struct front *f, struct request *r)
 	}
 	lane_init(lane, LANE_SUBSHELL);
 	lane->in_use = lane->eager = true;
-	new_subshell_id(lane->id);
+	front_new_uuid(lane->id);
 	buffer_printf(&content, "{\"status\":\"ok\",\"subshell_id\":\"%s\"}", lane->id);
 	reply_and_finish(f, r, &content);
 }
@@ -390,6 +378,19 @@ static void (*const answers[MSGTYPE_COUNT])(struct front *f, struct request *r) 
 	[MSGTYPE_list_subshell_request] = answer_list_subshell,
 };
 
+void request_write_head(struct buffer *out, uint32_t n_fields, const struct request *r)
+{
+	const struct frames *m = &r->message.frames;
+
+	msgpack_write_array(out, n_fields);
+	msgpack_write_u64(out, r->turn);
+	msgpack_write_bin(out, r->message.header.raw);
+	msgpack_write_array(out, (uint32_t)m->n_identities);
+	for (size_t i = 0; i < m->n_identities; i++)
+		msgpack_write_bin(out, m->identities[i]);
+	msgpack_write_bin(out, m->json[FRAMES_METADATA]);
+}
+
 /* To the worker: everything but execute_request. */
 static void send_request(struct front *f, struct lane *lane, struct request *r)
 {
@@ -397,13 +398,7 @@ static void send_request(struct front *f, struct lane *lane, struct request *r)
 	struct buffer *out = &lane->peer.out;
 	size_t begin = peer_begin(&lane->peer);
 
-	msgpack_write_array(out, 6);
-	msgpack_write_u64(out, r->turn);
-	msgpack_write_bin(out, r->message.header.raw);
-	msgpack_write_array(out, (uint32_t)m->n_identities);
-	for (size_t i = 0; i < m->n_identities; i++)
-		msgpack_write_bin(out, m->identities[i]);
-	msgpack_write_bin(out, m->json[FRAMES_METADATA]);
+	request_write_head(out, 6, r);
 	msgpack_write_bin(out, m->json[FRAMES_CONTENT]);
 	msgpack_write_array(out, (uint32_t)m->n_buffers);
 	for (size_t i = 0; i < m->n_buffers; i++)

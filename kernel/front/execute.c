@@ -30,13 +30,7 @@ static int send_execute(struct lane *lane, const struct request *r, struct slice
 	struct slice expressions;
 	size_t begin = peer_begin(&lane->peer);
 
-	msgpack_write_array(out, 8);
-	msgpack_write_u64(out, r->turn);
-	msgpack_write_bin(out, r->message.header.raw);
-	msgpack_write_array(out, (uint32_t)m->n_identities);
-	for (size_t i = 0; i < m->n_identities; i++)
-		msgpack_write_bin(out, m->identities[i]);
-	msgpack_write_bin(out, m->json[FRAMES_METADATA]);
+	request_write_head(out, 8, r);
 	msgpack_write_u64(out, link_flags(r));
 	msgpack_write_str(out, code);
 	if (json_member(m->json[FRAMES_CONTENT], "user_expressions", &expressions) == JSON_OBJECT &&

@@ -147,7 +147,7 @@ static void watch_parent(struct front *f)
 		log_warning("cannot watch the process that started this kernel: %s", strerror(errno));
 }
 
-static void new_uuid(char text[37])
+void front_new_uuid(char text[37])
 {
 	unsigned char b[16];
 
@@ -171,7 +171,7 @@ static void fresh_connection(struct front *f)
 	(void)snprintf(c->ip, sizeof(c->ip), "%s", f->options->ip);
 	if (strcmp(c->transport, "ipc") == 0)
 		(void)snprintf(c->ip, sizeof(c->ip), "%s", f->options->connection_file);
-	new_uuid(c->key);
+	front_new_uuid(c->key);
 	c->key_len = strlen(c->key);
 }
 
@@ -472,7 +472,7 @@ int front_run(const struct options *options)
 	f->watch_parent.fd = -1;
 	lane_init(&f->main, LANE_MAIN);
 	lane_init(&f->debug, LANE_DEBUG);
-	new_uuid(f->uuid);
+	front_new_uuid(f->uuid);
 	(void)snprintf(f->ident, sizeof(f->ident), "kernel.%.36s", f->uuid);
 	paths_launcher(launcher, sizeof(launcher));
 	f->source = (struct worker_source){ .launcher = launcher, .python = options->python };

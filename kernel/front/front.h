@@ -131,6 +131,8 @@ int front_watch(struct front *f, struct watch *w, int fd, uint32_t events,
 void front_watch_set(struct front *f, struct watch *w, uint32_t events);
 void front_unwatch(struct front *f, struct watch *w);
 
+void front_new_uuid(char text[37]); /* random, RFC 4122 version 4 */
+
 /* intake.c */
 void intake_service(struct front *f); /* bounded work on all sockets; sets f->again when there is more */
 void intake_drain_shell(struct front *f); /* everything that has arrived on shell goes into the queues now */
@@ -145,6 +147,8 @@ void front_advance(struct front *f);
 void dispatch_route(struct front *f, struct request *r); /* takes the request */
 void request_start(struct front *f, struct request *r);  /* its time begins; busy is still to be published */
 void request_begin(struct front *f, struct request *r);  /* the same, and busy */
+/* The array of n_fields and its first four, which EXECUTE and REQUEST share: turn, header, identities, metadata. */
+void request_write_head(struct buffer *out, uint32_t n_fields, const struct request *r);
 void request_finish(struct front *f, struct request *r); /* idle; frees */
 void reply_content(struct front *f, struct request *r, struct buffer *content, struct slice metadata,
     const struct slice *buffers, size_t n_buffers);
