@@ -435,6 +435,7 @@ def test_15_reconnect_with_the_same_identity_while_busy(kernel: Kernel) -> None:
     msg_id = first.send_code("print('started', flush=True)\nfor _ in range(6000): time.sleep(0.01)")
     first.stream(msg_id, "started")
     second = kernel.connect(identity=b"same", ready=False)  # the first is still connected
+    second.wait(lambda m: m.type == "iopub_welcome", "iopub_welcome")  # or the idle may come before its subscription
     assert second.request("kernel_info_request", channel="control").status == "ok"
     queued = second.send_code("2+2")
     kernel.interrupt()
