@@ -342,6 +342,11 @@ void output_barrier(struct output *o, uint64_t ring_pos)
 	flush(o, true);
 }
 
+bool output_has_reached(const struct output *o, uint64_t ring_pos)
+{
+	return !o->shared || o->ring.tail >= ring_pos;
+}
+
 void output_idle(struct output *o)
 {
 	o->deadline = USEC_NEVER;

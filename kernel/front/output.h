@@ -33,6 +33,8 @@ struct ring_shared *output_ring(struct output *o);
 void output_begin(struct output *o, uint32_t turn, uint64_t now_usec);
 /* Publishes ring text below the position (UINT64_MAX: all there is), then what is pending. */
 void output_barrier(struct output *o, uint64_t ring_pos);
+/* After a barrier: whether there was text up to that position at all. */
+bool output_has_reached(const struct output *o, uint64_t ring_pos);
 /* The turn has ended and everything was published: from now on the first byte rings. */
 void output_idle(struct output *o);
 

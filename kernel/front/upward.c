@@ -445,6 +445,8 @@ static int handle(struct front *f, struct lane *lane, struct peer_frame *frame, 
 
 	execute_announce(f);
 	output_barrier(f->output, frame->ring_pos);
+	if (!output_has_reached(f->output, frame->ring_pos))
+		return error_set(err, -EBADMSG, "a frame speaks of ring text that was never written");
 	for (size_t i = 0; i < ARRAY_SIZE(handlers); i++)
 		if (handlers[i].type == frame->type)
 			return handlers[i].fn(f, lane, frame, err);
