@@ -16,8 +16,9 @@ FOLDERS = ("protocol/", "kernel/", "manager/", "tools/", "tests/")
 RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "protocol/base/": (("protocol/base/",), ("Python.h", "zmq", "nettle/", "sodium", "sqlite3")),
     "protocol/wire/": (("protocol/base/", "protocol/wire/"), ("Python.h", "zmq", "msgpack", "sqlite3")),
+    "protocol/zmtp/": (("protocol/base/", "protocol/zmtp/"), ("Python.h", "zmq", "nettle/", "msgpack", "sqlite3")),
     "protocol/link/": (("protocol/base/", "protocol/link/"), ("Python.h", "zmq", "nettle/", "sodium", "sqlite3")),
-    "kernel/front/": (("protocol/", "kernel/front/"), ("Python.h",)),
+    "kernel/front/": (("protocol/", "kernel/front/"), ("Python.h", "zmq")),
     "kernel/worker/": (
         ("protocol/base/", "protocol/link/", "kernel/worker/"),
         ("zmq", "nettle/", "sodium", "sqlite3"),

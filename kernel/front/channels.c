@@ -1,196 +1,154 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * channels: the five ZeroMQ sockets.
+ * channels: the five sockets.
  *
- * ZMQ_FD is edge-triggered in effect: it says "look", once, and a send may swallow the signal. So each socket remembers
- * that something happened on it (its descriptor was readable, or it was sent or received on), and nobody sleeps before
- * such a socket has been asked for ZMQ_EVENTS and said no (channels_readable()).
+ * Descriptors are watched edge-triggered: a connection says "look" once, stays in its port's list of ready ones until it
+ * was read to the end, and is read only when the front asks for a message. So a full queue in the front stops the reading,
+ * and the client's socket fills up. A client that does not read its replies is not read from either.
  *
- * The iopub socket has no high-water mark of its own: libzmq drops by message count and would drop an idle status as
- * readily as text. The bound is in bytes: a message is counted until libzmq lets go of its owned frame, and the sender
- * stops or drops above its budget (sender.c).
+ * Connections are closed in channels_recv() and channels_tick() alone; elsewhere they are only marked as broken.
  */
 #include "kernel/front/channels.h"
 
-#include <assert.h>
-#include <errno.h>
+#include <poll.h>
+#include <sodium.h>
 #include <stdio.h>
 #include <string.h>
-#include <sys/eventfd.h>
-#include <unistd.h>
+#include <sys/epoll.h>
 
-#define FRAME_COST 96 /* what libzmq keeps for a frame besides its bytes */
+#include "kernel/front/conn.h"
+#include "kernel/front/listen.h"
+#include "protocol/base/log.h"
+#include "protocol/wire/frames.h"
 
-struct in_flight {
-	atomic_size_t bytes;
-	atomic_size_t mark;
-	int event_fd;
+#define MAX_EVENTS 64
+#define SHARE_FROM ((size_t)16 << 10)  /* frames of this size on are shared between subscribers */
+#define FLUSH_FROM ((size_t)128 << 10) /* so much is written without waiting for more */
+
+TAILQ_HEAD(conn_list, conn);
+
+/* What epoll hands back for a listening socket; everything else is a struct conn. */
+struct listener {
+	int fd;
+	bool paused; /* out of descriptors */
+	char unlink_path[320];
 };
 
 struct channels {
-	void *context;
-	void *sockets[CONNECTION_PORT_COUNT];
-	int fds[CONNECTION_PORT_COUNT];
-	bool touched[CONNECTION_PORT_COUNT]; /* since it last said that there is nothing to read */
-	struct in_flight flight;
-	char unlink_paths[CONNECTION_PORT_COUNT][320];
+	int epoll_fd;
+	struct listener listeners[CONNECTION_PORT_COUNT];
+	struct conn_list conns[CONNECTION_PORT_COUNT]; /* newest first */
+	struct conn_list ready[CONNECTION_PORT_COUNT];
+	struct conn_list dirty; /* all of one port */
+	size_t n_conns;
+	uint64_t serial;
+	size_t partial; /* bytes of unfinished messages */
+	bool has_curve;
+	uint8_t curve_secret[CURVE_KEY_SIZE];
+	char scratch[CONN_SCRATCH_BYTES];
 };
 
-/* What travels with an owned frame. */
-struct owned {
-	struct in_flight *flight;
-	size_t weight; /* bytes of the whole message; 0: not counted */
-};
+static struct log_ratelimit closed_limit = { .interval_usec = USEC_PER_SEC };
 
-static const struct {
-	int type;
-	const char *name;
-} kinds[CONNECTION_PORT_COUNT] = {
-	[CONNECTION_SHELL] = { ZMQ_ROUTER, "shell" },
-	[CONNECTION_IOPUB] = { ZMQ_XPUB, "iopub" },
-	[CONNECTION_STDIN] = { ZMQ_ROUTER, "stdin" },
-	[CONNECTION_CONTROL] = { ZMQ_ROUTER, "control" },
-	[CONNECTION_HB] = { ZMQ_ROUTER, "heartbeat" },
-};
+/* ---- lists ---- */
 
-void parcel_deinit(struct parcel *p)
+static void set_ready(struct channels *ch, struct conn *c, bool ready)
 {
-	for (size_t i = 0; i < p->n; i++)
-		(void)zmq_msg_close(&p->msgs[i]);
-	free(p->msgs);
-	free(p->parts);
-	*p = (struct parcel){ 0 };
+	if (c->is_ready == ready)
+		return;
+	c->is_ready = ready;
+	if (ready)
+		TAILQ_INSERT_TAIL(&ch->ready[c->port], c, of_ready);
+	else
+		TAILQ_REMOVE(&ch->ready[c->port], c, of_ready);
 }
 
-static int set_int(void *socket, int option, int value)
+static void set_dirty(struct channels *ch, struct conn *c, bool dirty)
 {
-	return zmq_setsockopt(socket, option, &value, sizeof(value)) < 0 ? -errno : 0;
+	if (c->is_dirty == dirty)
+		return;
+	c->is_dirty = dirty;
+	if (dirty)
+		TAILQ_INSERT_TAIL(&ch->dirty, c, of_dirty);
+	else
+		TAILQ_REMOVE(&ch->dirty, c, of_dirty);
 }
 
-static int configure_curve(void *socket, const struct connection *c)
+static bool is_paused(const struct conn *c)
 {
-	if (!c->has_curve)
-		return 0;
-	if (set_int(socket, ZMQ_CURVE_SERVER, 1) < 0 ||
-	    zmq_setsockopt(socket, ZMQ_CURVE_SECRETKEY, c->curve_secretkey, strlen(c->curve_secretkey)) < 0)
-		return -errno;
-	return 0;
+	return c->port != CONNECTION_IOPUB && c->out.bytes > CONN_REPLIES_PAUSE_BYTES;
 }
 
-static int configure(void *socket, enum connection_port port, const struct connection *c)
+static void update_ready(struct channels *ch, struct conn *c)
 {
-	int64_t max = (int64_t)FRAMES_MAX_BYTES;
+	set_ready(ch, c, c->broken || ((c->readable || c->stash.len) && !is_paused(c)));
+}
+
+static void resume_listeners(struct channels *ch);
+
+static void drop(struct channels *ch, struct conn *c, const struct error *err)
+{
+	if (err && err->text[0])
+		log_limited(&closed_limit, LOG_LEVEL_WARNING, "a connection to %s was closed: %s",
+		    connection_port_names[c->port], err->text);
+	set_ready(ch, c, false);
+	set_dirty(ch, c, false);
+	TAILQ_REMOVE(&ch->conns[c->port], c, of_port);
+	(void)conn_free(c);
+	ch->n_conns--;
+	resume_listeners(ch);
+}
+
+/* ---- start and end ---- */
+
+static int watch(struct channels *ch, int fd, uint32_t events, void *data)
+{
+	struct epoll_event e = { .events = events, .data.ptr = data };
+
+	return epoll_ctl(ch->epoll_fd, EPOLL_CTL_ADD, fd, &e) < 0 ? -errno : 0;
+}
+
+static int open_port(struct channels *ch, enum connection_port port, struct connection *c, struct error *err)
+{
+	struct listener *l = &ch->listeners[port];
+	int r = listen_open(c, port, l->unlink_path, sizeof(l->unlink_path), err);
+
+	if (r < 0)
+		return r;
+	l->fd = r;
+	r = watch(ch, l->fd, EPOLLIN, l);
+	return r < 0 ? error_set(err, r, "cannot watch the sockets: %s", strerror(-r)) : 0;
+}
+
+static int set_up(struct channels *ch, struct connection *c, struct error *err)
+{
 	int r = 0;
 
-	r |= set_int(socket, ZMQ_LINGER, 1000);
-	r |= set_int(socket, ZMQ_IPV6, strchr(c->ip, ':') != NULL);
-	if (zmq_setsockopt(socket, ZMQ_MAXMSGSIZE, &max, sizeof(max)) < 0)
-		return -errno;
-	if (kinds[port].type == ZMQ_ROUTER) {
-		r |= set_int(socket, ZMQ_ROUTER_HANDOVER, 1);
-		r |= set_int(socket, ZMQ_SNDHWM, 0);
-	} else {
-		r |= set_int(socket, ZMQ_XPUB_MANUAL, 1);
-		r |= set_int(socket, ZMQ_SNDHWM, 0);
-	}
-	return r < 0 ? -EINVAL : configure_curve(socket, c);
-}
-
-static int read_back_port(void *socket)
-{
-	char endpoint[320];
-	size_t size = sizeof(endpoint);
-	const char *colon;
-
-	if (zmq_getsockopt(socket, ZMQ_LAST_ENDPOINT, endpoint, &size) < 0)
-		return -errno;
-	colon = strrchr(endpoint, ':');
-	return colon ? atoi(colon + 1) : -EINVAL;
-}
-
-/* ipc has no port 0: the first number whose path is free. */
-static int choose_ipc_port(const struct connection *c, enum connection_port port)
-{
-	struct connection probe = *c;
-	char endpoint[320];
-
-	for (int n = 1; n < 10000; n++) {
-		bool taken = false;
-
-		for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
-			taken |= c->ports[i] == n;
-		probe.ports[port] = n;
-		if (taken || connection_endpoint(&probe, port, endpoint, sizeof(endpoint)) < 0)
-			continue;
-		if (access(endpoint + strlen("ipc://"), F_OK) < 0)
-			return n;
-	}
-	return -EADDRINUSE;
-}
-
-static int bind_one(struct channels *ch, enum connection_port port, struct connection *c, struct error *err)
-{
-	bool ipc = strcmp(c->transport, "ipc") == 0;
-	char endpoint[320];
-	int r;
-
-	if (ipc && c->ports[port] == 0) {
-		r = choose_ipc_port(c, port);
-		if (r < 0)
-			return error_set(err, r, "%s: no free ipc path after %s-1", kinds[port].name, c->ip);
-		c->ports[port] = r;
-	}
-	if (connection_endpoint(c, port, endpoint, sizeof(endpoint)) < 0)
-		return error_set(err, -ENAMETOOLONG, "%s: the address is too long", kinds[port].name);
-	if (!ipc && c->ports[port] == 0)
-		(void)snprintf(strrchr(endpoint, ':'), 3, ":*");
-	if (zmq_bind(ch->sockets[port], endpoint) < 0) {
-		int code = errno;
-
-		return error_set(err, -code, "cannot bind the %s socket to %s: %s", kinds[port].name, endpoint,
-		    zmq_strerror(code));
-	}
-	if (ipc)
-		(void)snprintf(ch->unlink_paths[port], sizeof(ch->unlink_paths[port]), "%s",
-		    endpoint + strlen("ipc://"));
-	else if (c->ports[port] == 0)
-		c->ports[port] = read_back_port(ch->sockets[port]);
-	return 0;
-}
-
-static int open_one(struct channels *ch, enum connection_port port, struct connection *c, struct error *err)
-{
-	size_t size = sizeof(int);
-	int r;
-
-	ch->sockets[port] = zmq_socket(ch->context, kinds[port].type);
-	if (!ch->sockets[port])
-		return error_set(err, -errno, "cannot open the %s socket: %s", kinds[port].name,
-		    zmq_strerror(errno));
-	r = configure(ch->sockets[port], port, c);
-	if (r < 0)
-		return error_set(err, r, "cannot set up the %s socket%s: %s", kinds[port].name,
-		    c->has_curve ? " (is the CURVE key valid?)" : "", zmq_strerror(-r));
-	if (zmq_getsockopt(ch->sockets[port], ZMQ_FD, &ch->fds[port], &size) < 0)
-		return error_set(err, -errno, "cannot poll the %s socket", kinds[port].name);
-	return bind_one(ch, port, c, err);
+	ch->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	if (ch->epoll_fd < 0)
+		return error_set(err, -errno, "cannot watch the sockets: %s", strerror(errno));
+	ch->has_curve = c->has_curve;
+	if (c->has_curve && curve_key_decode(c->curve_secretkey, ch->curve_secret) < 0)
+		return error_set(err, -EINVAL, "curve_secretkey is not a key: 40 characters of Z85 are expected");
+	for (int i = 0; r == 0 && i < CONNECTION_PORT_COUNT; i++)
+		r = open_port(ch, (enum connection_port)i, c, err);
+	return r;
 }
 
 int channels_new(struct connection *c, struct channels **ret, struct error *err)
 {
 	struct channels *ch = calloc(1, sizeof(*ch));
-	int r = 0;
+	int r;
 
 	if (!ch)
 		return error_set(err, -ENOMEM, "out of memory");
-	ch->flight.event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	ch->context = zmq_ctx_new();
-	if (!ch->context || ch->flight.event_fd < 0)
-		r = error_set(err, -errno, "cannot make a ZeroMQ context: %s", strerror(errno));
-	for (int i = 0; r == 0 && i < CONNECTION_PORT_COUNT; i++)
-		r = open_one(ch, (enum connection_port)i, c, err);
-	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
-		ch->touched[i] = true;
+	TAILQ_INIT(&ch->dirty);
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++) {
+		TAILQ_INIT(&ch->conns[i]);
+		TAILQ_INIT(&ch->ready[i]);
+		ch->listeners[i].fd = -1;
+	}
+	r = set_up(ch, c, err);
 	if (r < 0) {
 		(void)channels_free(ch, 0);
 		return r;
@@ -199,213 +157,417 @@ int channels_new(struct connection *c, struct channels **ret, struct error *err)
 	return 0;
 }
 
+static struct conn *first_unwritten(struct channels *ch)
+{
+	struct conn *c;
+
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
+		TAILQ_FOREACH(c, &ch->conns[i], of_port)
+			if (c->out.bytes && !c->broken)
+				return c;
+	return NULL;
+}
+
+static void linger(struct channels *ch, int msec)
+{
+	uint64_t end = clock_monotonic_usec() + (uint64_t)msec * USEC_PER_MSEC, now;
+	struct conn *c;
+
+	channels_flush(ch);
+	while ((c = first_unwritten(ch)) && (now = clock_monotonic_usec()) < end) {
+		struct pollfd p = { .fd = c->fd, .events = POLLOUT };
+
+		(void)poll(&p, 1, (int)((end - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC));
+		conn_write(c);
+	}
+}
+
 struct channels *channels_free(struct channels *ch, int linger_msec)
 {
 	if (!ch)
 		return NULL;
+	linger(ch, linger_msec);
 	for (int i = 0; i < CONNECTION_PORT_COUNT; i++) {
-		if (!ch->sockets[i])
-			continue;
-		(void)set_int(ch->sockets[i], ZMQ_LINGER, linger_msec);
-		(void)zmq_close(ch->sockets[i]);
-		if (ch->unlink_paths[i][0])
-			(void)unlink(ch->unlink_paths[i]);
+		if (ch->listeners[i].fd >= 0)
+			(void)close(ch->listeners[i].fd);
+		ch->listeners[i].fd = -1;
+		if (ch->listeners[i].unlink_path[0])
+			(void)unlink(ch->listeners[i].unlink_path);
+		while (!TAILQ_EMPTY(&ch->conns[i]))
+			drop(ch, TAILQ_FIRST(&ch->conns[i]), NULL);
 	}
-	if (ch->context)
-		(void)zmq_ctx_term(ch->context);
-	if (ch->flight.event_fd >= 0)
-		(void)close(ch->flight.event_fd);
+	if (ch->epoll_fd >= 0)
+		(void)close(ch->epoll_fd);
+	sodium_memzero(ch->curve_secret, sizeof(ch->curve_secret));
 	free(ch);
 	return NULL;
 }
 
-int channels_fd(const struct channels *ch, enum connection_port port)
+/* ---- arrivals ---- */
+
+/* The oldest connection that has not said who it is makes room: strangers cannot keep clients out. */
+static bool make_room(struct channels *ch)
 {
-	return ch->fds[port];
+	struct conn *c, *oldest = NULL;
+
+	if (ch->n_conns < CHANNELS_CLIENTS_MAX)
+		return true;
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
+		TAILQ_FOREACH(c, &ch->conns[i], of_port)
+			if (c->state != CONN_OPEN && (!oldest || c->serial < oldest->serial))
+				oldest = c;
+	if (oldest)
+		drop(ch, oldest, NULL);
+	else
+		log_limited(&closed_limit, LOG_LEVEL_WARNING, "a connection was refused: %d clients are connected",
+		    CHANNELS_CLIENTS_MAX);
+	return oldest != NULL;
 }
 
-void channels_look(struct channels *ch, enum connection_port port)
+static void add_conn(struct channels *ch, enum connection_port port, int fd)
 {
-	ch->touched[port] = true;
+	struct conn *c;
+
+	if (!make_room(ch)) {
+		(void)close(fd);
+		return;
+	}
+	c = conn_new(fd, port, ++ch->serial, ch->has_curve ? ch->curve_secret : NULL, &ch->partial);
+	if (!c)
+		return;
+	c->deadline = clock_monotonic_usec() + CONN_HANDSHAKE_USEC;
+	if (watch(ch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, c) < 0) {
+		(void)conn_free(c);
+		return;
+	}
+	TAILQ_INSERT_HEAD(&ch->conns[port], c, of_port);
+	ch->n_conns++;
+	conn_write(c); /* the greeting */
+	update_ready(ch, c);
 }
 
-bool channels_readable(struct channels *ch, enum connection_port port)
+/* Without descriptors a listening socket would report its waiting client for ever. */
+static void pause_listener(struct channels *ch, struct listener *l, int code)
 {
-	int events = 0;
-	size_t size = sizeof(events);
-
-	if (!ch->touched[port])
-		return false;
-	if (zmq_getsockopt(ch->sockets[port], ZMQ_EVENTS, &events, &size) < 0)
-		return false;
-	ch->touched[port] = (events & ZMQ_POLLIN) != 0;
-	return ch->touched[port];
+	log_limited(&closed_limit, LOG_LEVEL_WARNING, "cannot accept a connection: %s", strerror(-code));
+	l->paused = epoll_ctl(ch->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL) == 0;
 }
 
-static int parcel_grow(struct parcel *p, size_t *size)
+static void resume_listeners(struct channels *ch)
 {
-	size_t more = *size ? *size * 2 : 8;
-	zmq_msg_t *msgs = realloc(p->msgs, more * sizeof(*msgs));
-	struct slice *parts;
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++) {
+		struct listener *l = &ch->listeners[i];
 
-	if (!msgs)
-		return -ENOMEM;
-	p->msgs = msgs;
-	parts = realloc(p->parts, more * sizeof(*parts));
-	if (!parts)
-		return -ENOMEM;
-	p->parts = parts;
-	*size = more;
-	return 0;
+		if (l->paused && l->fd >= 0 && watch(ch, l->fd, EPOLLIN, l) == 0)
+			l->paused = false;
+	}
 }
 
-static void parcel_add(struct parcel *p, zmq_msg_t *msg)
+static void accept_all(struct channels *ch, struct listener *l)
 {
-	(void)zmq_msg_init(&p->msgs[p->n]);
-	(void)zmq_msg_move(&p->msgs[p->n], msg);
-	p->n_bytes += zmq_msg_size(&p->msgs[p->n]);
-	p->n++;
+	int r;
+
+	while ((r = listen_accept(l->fd)) >= 0)
+		add_conn(ch, (enum connection_port)(l - ch->listeners), r);
+	if (r != -EAGAIN)
+		pause_listener(ch, l, r);
 }
 
-/* The slices are taken last: a zmq_msg_t keeps small frames inside itself, and the array moved while it grew. */
-static void parcel_finish(struct parcel *p)
+int channels_fd(const struct channels *ch)
 {
-	for (size_t i = 0; i < p->n; i++)
-		p->parts[i] = slice_from(zmq_msg_data(&p->msgs[i]), zmq_msg_size(&p->msgs[i]));
+	return ch->epoll_fd;
+}
+
+static void on_events(struct channels *ch, struct conn *c, uint32_t events)
+{
+	if (events & (EPOLLHUP | EPOLLERR | EPOLLRDHUP))
+		c->hung_up = true;
+	if (events & (EPOLLIN | EPOLLHUP | EPOLLERR | EPOLLRDHUP))
+		c->readable = true;
+	if ((events & EPOLLOUT) && c->write_blocked)
+		conn_write(c);
+	update_ready(ch, c);
+}
+
+static struct listener *listener_of(struct channels *ch, const void *data)
+{
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
+		if (data == &ch->listeners[i])
+			return &ch->listeners[i];
+	return NULL;
+}
+
+/* Events of one call belong to living connections: accepting may drop one, so that comes last. */
+void channels_look(struct channels *ch)
+{
+	struct epoll_event events[MAX_EVENTS];
+	int n = epoll_wait(ch->epoll_fd, events, MAX_EVENTS, 0);
+
+	for (int i = 0; i < n; i++)
+		if (!listener_of(ch, events[i].data.ptr))
+			on_events(ch, events[i].data.ptr, events[i].events);
+	for (int i = 0; i < n; i++)
+		if (listener_of(ch, events[i].data.ptr))
+			accept_all(ch, listener_of(ch, events[i].data.ptr));
+}
+
+bool channels_readable(const struct channels *ch, enum connection_port port)
+{
+	return !TAILQ_EMPTY(&ch->ready[port]);
+}
+
+uint64_t channels_deadline(const struct channels *ch)
+{
+	uint64_t at = USEC_NEVER;
+	const struct conn *c;
+
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
+		TAILQ_FOREACH(c, &ch->conns[i], of_port)
+			at = MIN(at, c->deadline);
+	return at;
+}
+
+void channels_tick(struct channels *ch, uint64_t now)
+{
+	struct conn *c, *next;
+	struct error err;
+
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
+		for (c = TAILQ_FIRST(&ch->conns[i]); c; c = next) {
+			next = TAILQ_NEXT(c, of_port);
+			if (c->deadline > now)
+				continue;
+			(void)error_set(&err, -ETIMEDOUT, "%s", c->state == CONN_OPEN ?
+			    "a large message was not continued" : "the peer did not finish its handshake");
+			drop(ch, c, &err);
+		}
 }
 
 int channels_recv(struct channels *ch, enum connection_port port, struct parcel *ret)
 {
-	struct parcel p = { 0 };
-	bool refused = false, more = true;
-	size_t size = 0;
-	zmq_msg_t msg;
+	uint64_t now = clock_monotonic_usec();
+	struct conn *c;
 
-	ch->touched[port] = true;
-	while (more) {
-		(void)zmq_msg_init(&msg);
-		if (zmq_msg_recv(&msg, ch->sockets[port], ZMQ_DONTWAIT) < 0) {
-			int code = errno;
+	while ((c = TAILQ_FIRST(&ch->ready[port]))) {
+		struct error err = { 0 };
+		struct parcel p = { 0 };
+		int r = conn_next(c, ch->scratch, now, &p, &err);
 
-			(void)zmq_msg_close(&msg);
-			parcel_deinit(&p);
-			return code == EAGAIN || code == EINTR ? 0 : -code;
+		if (r < 0 && r != -EAGAIN) {
+			conn_write(c); /* an answer that is still to go */
+			drop(ch, c, &err);
+			continue;
 		}
-		more = zmq_msg_more(&msg) != 0;
-		refused |= p.n >= FRAMES_MAX || p.n_bytes + zmq_msg_size(&msg) > FRAMES_MAX_BYTES;
-		if (!refused && p.n == size)
-			refused = parcel_grow(&p, &size) < 0;
-		if (refused)
-			parcel_deinit(&p);
-		else
-			parcel_add(&p, &msg);
-		(void)zmq_msg_close(&msg);
-	}
-	parcel_finish(&p);
-	*ret = p;
-	return 1;
-}
-
-/* Runs in a thread of libzmq. */
-static void owned_release(void *data, void *hint)
-{
-	struct owned *o = hint;
-	struct in_flight *flight = o->flight;
-	size_t before = atomic_fetch_sub(&flight->bytes, o->weight);
-	size_t mark = atomic_load(&flight->mark);
-	uint64_t one = 1;
-
-	if (mark && before - o->weight < mark && atomic_exchange(&flight->mark, 0)) {
-		ssize_t n = write(flight->event_fd, &one, sizeof(one));
-
-		(void)n;
-	}
-	free(data);
-	free(o);
-}
-
-static int frame_to_msg(struct channels *ch, const struct channels_frame *f, size_t weight, zmq_msg_t *msg)
-{
-	struct owned *o;
-
-	if (!f->owned) {
-		if (zmq_msg_init_size(msg, f->bytes.len) < 0)
-			return -ENOMEM;
-		if (f->bytes.len)
-			memcpy(zmq_msg_data(msg), f->bytes.data, f->bytes.len);
-		return 0;
-	}
-	o = malloc(sizeof(*o));
-	if (!o)
-		return -ENOMEM;
-	*o = (struct owned){ &ch->flight, weight };
-	atomic_fetch_add(&ch->flight.bytes, weight);
-	if (zmq_msg_init_data(msg, (void *)(uintptr_t)f->bytes.data, f->bytes.len, owned_release, o) < 0) {
-		atomic_fetch_sub(&ch->flight.bytes, weight);
-		free(o);
-		return -ENOMEM;
+		if (c->out.bytes && !c->write_blocked) /* of a handshake */
+			conn_write(c);
+		set_ready(ch, c, false);
+		update_ready(ch, c); /* at the end: others have their turn */
+		if (r == 1)
+			*ret = p;
+		if (r != 0)
+			return r == 1;
 	}
 	return 0;
 }
 
-static size_t weigh(const struct channels_frame *frames, size_t n)
-{
-	size_t weight = n * FRAME_COST;
+/* ---- departures ---- */
 
+static void release(const struct channels_frame *frames, size_t n)
+{
 	for (size_t i = 0; i < n; i++)
-		weight += frames[i].bytes.len;
-	return weight;
+		if (frames[i].owned)
+			free((void *)(uintptr_t)frames[i].bytes.data);
 }
 
-int channels_send(struct channels *ch, enum connection_port port, const struct channels_frame *frames, size_t n)
-{
-	size_t weight = port == CONNECTION_IOPUB ? weigh(frames, n) : 0;
-	zmq_msg_t msg;
-	int r = 0;
+/* A message as it is queued: large frames are put where several connections can share them. */
+struct outbound {
+	struct slice frames[FRAMES_MAX + FRAMES_MAX_IDENTITIES + 8];
+	struct shared *shared[FRAMES_MAX + FRAMES_MAX_IDENTITIES + 8];
+	size_t n;
+	size_t n_bytes;
+};
 
-	ch->touched[port] = true;
-	for (size_t i = 0; i < n; i++) {
-		if (r == 0)
-			r = frame_to_msg(ch, &frames[i], frames[i].owned ? STEAL(weight) : 0, &msg);
-		if (r < 0) {
-			if (frames[i].owned)
-				free((void *)(uintptr_t)frames[i].bytes.data);
+static int outbound_make(struct outbound *o, const struct channels_frame *frames, size_t n)
+{
+	int r = n > ARRAY_SIZE(o->frames) ? -EMSGSIZE : 0;
+
+	o->n = o->n_bytes = 0;
+	for (size_t i = 0; r == 0 && i < n; i++) {
+		struct slice bytes = frames[i].bytes;
+
+		o->frames[i] = bytes;
+		o->shared[i] = NULL;
+		o->n_bytes += bytes.len;
+		o->n = i + 1;
+		if (bytes.len < SHARE_FROM)
 			continue;
-		}
-		if (zmq_msg_send(&msg, ch->sockets[port], ZMQ_DONTWAIT | (i + 1 < n ? ZMQ_SNDMORE : 0)) < 0) {
-			r = -errno;
-			(void)zmq_msg_close(&msg);
-		}
+		o->shared[i] = frames[i].owned ? shared_new_owned((void *)(uintptr_t)bytes.data, bytes.len) :
+						 shared_new_copy(bytes);
+		r = o->shared[i] ? 0 : -ENOMEM;
 	}
+	if (r < 0) /* those after the failed one are still to be released */
+		release(frames + o->n, n - o->n);
 	return r;
 }
 
-size_t channels_in_flight(const struct channels *ch)
+static void outbound_end(struct outbound *o, const struct channels_frame *frames)
 {
-	return atomic_load(&ch->flight.bytes);
+	for (size_t i = 0; i < o->n; i++) {
+		if (frames[i].bytes.len >= SHARE_FROM)
+			(void)shared_unref(o->shared[i]);
+		else
+			release(&frames[i], 1);
+	}
 }
 
-void channels_notify_below(struct channels *ch, size_t mark)
+/* Strict order between sockets: what waits for another one is written first. */
+static void before_sending(struct channels *ch, enum connection_port port)
 {
-	uint64_t one = 1;
+	struct conn *c = TAILQ_FIRST(&ch->dirty);
 
-	atomic_store(&ch->flight.mark, mark);
-	/* The fall may have come just before: nobody would tell of it any more. */
-	if (mark && atomic_load(&ch->flight.bytes) < mark && atomic_exchange(&ch->flight.mark, 0))
-		(void)!write(ch->flight.event_fd, &one, sizeof(one));
+	if (c && c->port != port)
+		channels_flush(ch);
 }
 
-int channels_notify_fd(const struct channels *ch)
+static void queue_to(struct channels *ch, struct conn *c, const struct outbound *o, size_t from)
 {
-	return ch->flight.event_fd;
+	conn_queue(c, o->frames + from, o->shared + from, o->n - from);
+	if (c->port != CONNECTION_IOPUB && c->out.bytes > CONN_REPLIES_MAX_BYTES && !c->broken) {
+		log_warning("a client does not read its replies: %zu bytes wait for it, it is cut off", c->out.bytes);
+		c->broken = -ENOBUFS;
+	}
+	if (c->broken)
+		update_ready(ch, c);
+	else if (!c->write_blocked)
+		set_dirty(ch, c, true);
+	if (c->is_dirty && c->out.bytes >= FLUSH_FROM) {
+		conn_write(c);
+		if (c->broken)
+			update_ready(ch, c);
+	}
 }
 
-int channels_subscribe(struct channels *ch, struct slice topic, bool on)
+static struct conn *find_client(struct channels *ch, enum connection_port port, uint64_t from, struct slice identity)
 {
-	int option = on ? ZMQ_SUBSCRIBE : ZMQ_UNSUBSCRIBE;
+	struct conn *c, *newest = NULL;
 
-	ch->touched[CONNECTION_IOPUB] = true;
-	return zmq_setsockopt(ch->sockets[CONNECTION_IOPUB], option, topic.data ? topic.data : "", topic.len) < 0 ?
-	    -errno :
-	    0;
+	TAILQ_FOREACH(c, &ch->conns[port], of_port) {
+		if (c->state != CONN_OPEN || !slice_equal(slice_from(c->identity, c->n_identity), identity))
+			continue;
+		if (c->serial == from)
+			return c;
+		if (!newest)
+			newest = c;
+	}
+	return newest;
+}
+
+int channels_send(struct channels *ch, enum connection_port port, uint64_t from, const struct channels_frame *frames,
+    size_t n)
+{
+	static struct outbound o; /* large, and never in use twice */
+	struct conn *c = n ? find_client(ch, port, from, frames[0].bytes) : NULL;
+	int r;
+
+	if (!c) {
+		release(frames, n);
+		return 0;
+	}
+	before_sending(ch, port);
+	r = outbound_make(&o, frames, n);
+	if (r == 0)
+		queue_to(ch, c, &o, 1);
+	outbound_end(&o, frames);
+	return r;
+}
+
+int channels_publish(struct channels *ch, const struct channels_frame *frames, size_t n, bool vital, uint64_t only)
+{
+	static struct outbound o;
+	struct conn *c;
+	int r;
+
+	before_sending(ch, CONNECTION_IOPUB);
+	r = outbound_make(&o, frames, n);
+	TAILQ_FOREACH(c, &ch->conns[CONNECTION_IOPUB], of_port) {
+		if (r < 0 || c->broken || (only && c->serial != only) || !conn_wants(c, o.frames[0]) ||
+		    backlog_drops(&c->backlog, c->out.bytes, o.n_bytes, vital))
+			continue;
+		queue_to(ch, c, &o, 0);
+	}
+	outbound_end(&o, frames);
+	return r;
+}
+
+void channels_flush(struct channels *ch)
+{
+	struct conn *c;
+
+	while ((c = TAILQ_FIRST(&ch->dirty))) {
+		set_dirty(ch, c, false);
+		conn_write(c);
+		update_ready(ch, c);
+	}
+}
+
+/* ---- subscribers ---- */
+
+static struct conn *find_subscriber(struct channels *ch, uint64_t from)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &ch->conns[CONNECTION_IOPUB], of_port)
+		if (c->serial == from)
+			return c;
+	return NULL;
+}
+
+int channels_subscribe(struct channels *ch, uint64_t from, struct slice topic, bool on)
+{
+	struct conn *c = find_subscriber(ch, from);
+
+	return c ? conn_subscribe(c, topic, on) : -ENOTCONN;
+}
+
+bool channels_hold(struct channels *ch, uint64_t now, bool hurry)
+{
+	bool hold = false;
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &ch->conns[CONNECTION_IOPUB], of_port)
+		hold |= backlog_blocks(&c->backlog, c->out.bytes, now, hurry);
+	return hold;
+}
+
+uint64_t channels_hold_deadline(const struct channels *ch)
+{
+	uint64_t at = USEC_NEVER;
+	const struct conn *c;
+
+	TAILQ_FOREACH(c, &ch->conns[CONNECTION_IOPUB], of_port)
+		at = MIN(at, backlog_deadline(&c->backlog));
+	return at;
+}
+
+bool channels_recovered(struct channels *ch, uint64_t *ret_from, size_t *ret_n_dropped)
+{
+	struct conn *c;
+
+	TAILQ_FOREACH(c, &ch->conns[CONNECTION_IOPUB], of_port) {
+		*ret_n_dropped = backlog_recovered(&c->backlog, c->out.bytes);
+		*ret_from = c->serial;
+		if (*ret_n_dropped)
+			return true;
+	}
+	return false;
+}
+
+size_t channels_queued(const struct channels *ch)
+{
+	const struct conn *c;
+	size_t most = 0;
+
+	TAILQ_FOREACH(c, &ch->conns[CONNECTION_IOPUB], of_port)
+		most = MAX(most, c->out.bytes);
+	return most;
 }

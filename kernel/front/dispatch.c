@@ -106,7 +106,7 @@ void reply_content(struct front *f, struct request *r, struct buffer *content, s
 		out.content = &instead;
 	}
 	reply_type(r, type);
-	sender_reply(f->sender, r->port, r->message.frames.identities, r->message.frames.n_identities, &out);
+	sender_reply(f->sender, r->port, r->parcel.from, r->message.frames.identities, r->message.frames.n_identities, &out);
 }
 
 void reply_error(struct front *f, struct request *r, const char *ename, const char *evalue)

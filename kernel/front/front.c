@@ -6,7 +6,7 @@
  * are made, and no worker ever inherits the key. Then key, sockets, the file written back, and the loop.
  *
  * One round: serve the sockets (bounded), let lanes begin what can begin, then sleep until a descriptor or the nearest
- * deadline. ZeroMQ's descriptors only say "look", so the sockets are asked each round, before sleeping.
+ * deadline. What a round has sent leaves together, before the sleep.
  */
 #include "kernel/front/front.h"
 
@@ -29,7 +29,7 @@
 #define MAX_EVENTS 32
 #define END_LINGER_MSEC 1000
 #define END_HISTORY_USEC (500 * USEC_PER_MSEC)
-#define MEMORY_LIMIT ((rlim_t)4 << 30) /* of the front itself: libzmq does not bound an unfinished multipart message */
+#define MEMORY_LIMIT ((rlim_t)4 << 30) /* of the front itself: above the sum of all its bounds (specs/wire.md 10) */
 
 int front_watch(struct front *f, struct watch *w, int fd, uint32_t events,
     void (*fn)(struct front *f, struct watch *w, uint32_t events))
@@ -66,20 +66,11 @@ void front_unwatch(struct front *f, struct watch *w)
 	*w = (struct watch){ .fd = -1 };
 }
 
-static void on_socket(struct front *f, struct watch *w, uint32_t events)
+static void on_channels(struct front *f, struct watch *w, uint32_t events)
 {
+	(void)w;
 	(void)events;
-	channels_look(f->channels, (enum connection_port)(w - f->watch_sockets)); /* the next round asks it */
-}
-
-static void on_notify(struct front *f, struct watch *w, uint32_t events)
-{
-	uint64_t count;
-	ssize_t n = read(w->fd, &count, sizeof(count));
-
-	(void)n;
-	(void)events;
-	(void)f; /* the next round sees that output may go on */
+	channels_look(f->channels); /* the next round reads */
 }
 
 static void on_history(struct front *f, struct watch *w, uint32_t events)
@@ -191,7 +182,7 @@ static int read_connection(struct front *f, struct buffer *text, struct error *e
 	return 0;
 }
 
-/* From here on the key is in struct sign_key alone, which wipes itself; libzmq has a copy of the CURVE key. */
+/* From here on the key is in struct sign_key alone, which wipes itself, and the CURVE key in the channels. */
 static void forget_keys(struct connection *c)
 {
 	sodium_memzero(c->key, sizeof(c->key));
@@ -259,11 +250,8 @@ static int watch_all(struct front *f)
 {
 	int r = front_watch(f, &f->watch_signals, f->signal_fd, EPOLLIN, on_signal);
 
-	for (int i = 0; r == 0 && i < CONNECTION_PORT_COUNT; i++)
-		r = front_watch(f, &f->watch_sockets[i], channels_fd(f->channels, (enum connection_port)i), EPOLLIN,
-		    on_socket);
 	if (r == 0)
-		r = front_watch(f, &f->watch_notify, channels_notify_fd(f->channels), EPOLLIN, on_notify);
+		r = front_watch(f, &f->watch_channels, channels_fd(f->channels), EPOLLIN, on_channels);
 	if (r == 0)
 		r = front_watch(f, &f->watch_history, history_fd(f->history), EPOLLIN, on_history);
 	return r;
@@ -288,17 +276,6 @@ static void pause_worker(struct front *f, bool blocked)
 		f->again |= life_pull_output(f);
 }
 
-static void report_dropped(struct front *f)
-{
-	size_t n = sender_recovered(f->sender);
-	char text[160];
-
-	if (!n)
-		return;
-	(void)snprintf(text, sizeof(text), "\n[husk: %zu bytes of output were dropped, a client did not read]\n", n);
-	output_notice(f->output, 0, slice_str(text));
-}
-
 static void want_writes(struct front *f)
 {
 	if (f->main.peer.fd >= 0 && f->main.peer.out.len && f->main.watch.events)
@@ -312,6 +289,7 @@ static uint64_t nearest_deadline(const struct front *f)
 {
 	uint64_t at = MIN(output_deadline(f->output), sender_deadline(f->sender));
 
+	at = MIN(at, channels_deadline(f->channels));
 	if (f->unannounced)
 		at = MIN(at, f->announce_at);
 	if (f->interrupt_turn)
@@ -363,7 +341,9 @@ static void run_deadlines(struct front *f)
 	pause_worker(f, sender_is_blocked(f->sender, now));
 	if (!f->blocked && (now >= output_deadline(f->output) || output_is_held(f->output)))
 		f->again |= life_pull_output(f);
-	report_dropped(f);
+	sender_report_dropped(f->sender);
+	if (now >= channels_deadline(f->channels))
+		channels_tick(f->channels, now);
 }
 
 static void loop(struct front *f)
@@ -372,6 +352,7 @@ static void loop(struct front *f)
 		intake_service(f);
 		front_advance(f);
 		want_writes(f);
+		channels_flush(f->channels);
 		f->again |= intake_is_pending(f);
 		sleep_and_dispatch(f);
 		run_deadlines(f);
@@ -416,21 +397,6 @@ static void limit_memory(const struct rlimit *before)
 		log_warning("cannot limit the memory of this process: %s", strerror(errno));
 }
 
-static char *connection_file_to_remove; /* by a handler */
-
-/* libzmq and the C++ library abort when memory runs out; they say so in their words, this says it in ours. */
-static void on_abort(int signal_number)
-{
-	static const char text[] = "husk-kernel: aborted, most likely out of memory: a client sent more than the kernel's "
-				   "memory limit allows, or the machine has none left\n";
-
-	(void)!write(STDERR_FILENO, text, sizeof(text) - 1);
-	if (connection_file_to_remove)
-		(void)unlink(connection_file_to_remove);
-	(void)signal(signal_number, SIG_DFL);
-	(void)raise(signal_number);
-}
-
 static int start(struct front *f, struct error *err)
 {
 	int r = output_new(&f->turns, &f->output);
@@ -442,11 +408,8 @@ static int start(struct front *f, struct error *err)
 	if (r < 0)
 		return r;
 	limit_memory(&f->source.data);
-	(void)signal(SIGABRT, on_abort);
 	r = open_kernel(f, err);
 	forget_keys(&f->connection);
-	if (r == 0 && f->made_connection_file)
-		connection_file_to_remove = (char *)(uintptr_t)f->options->connection_file;
 	if (r == 0)
 		r = make_parts(f, err);
 	if (r < 0)

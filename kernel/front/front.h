@@ -116,8 +116,7 @@ struct front {
 
 	int epoll_fd;
 	int signal_fd;
-	struct watch watch_signals, watch_parent, watch_notify, watch_history, watch_doorbell;
-	struct watch watch_sockets[CONNECTION_PORT_COUNT];
+	struct watch watch_signals, watch_parent, watch_channels, watch_history, watch_doorbell;
 	struct watch watch_pipes[2];
 	bool blocked;             /* output waits for slow subscribers */
 	bool again;               /* there is more to do without waiting */

@@ -1,6 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* intake: what arrives on the five sockets. Bytes are judged here; what is refused is logged and never answered. */
 #include "kernel/front/front.h"
+
+#include <string.h>
+
 #include "protocol/base/log.h"
 #include "protocol/wire/json.h"
 
@@ -37,10 +40,10 @@ static int take_request(struct front *f, enum connection_port port, struct reque
 	return r == 0 && *ret ? 1 : -EAGAIN;
 }
 
-static void welcome(struct front *f, struct slice topic)
+static void welcome(struct front *f, uint64_t to, struct slice topic)
 {
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(SUBSCRIPTION_MAX * 8);
-	struct outgoing out = { .msg_type = "iopub_welcome", .content = &content };
+	struct outgoing out = { .msg_type = "iopub_welcome", .content = &content, .only = to };
 	char text[SUBSCRIPTION_MAX + 1] = "";
 
 	buffer_append_str(&content, "{\"subscription\":");
@@ -70,6 +73,7 @@ static void subscription(struct front *f, struct parcel *p)
 {
 	struct slice frame = p->n == 1 ? p->parts[0] : SLICE_NULL;
 	struct slice topic;
+	int r;
 
 	if (frame.len < 1 || frame.len > SUBSCRIPTION_MAX + 1 || (frame.data[0] != 0 && frame.data[0] != 1))
 		return;
@@ -78,9 +82,11 @@ static void subscription(struct front *f, struct parcel *p)
 		return;
 	/* Output of before the subscription goes out without the new subscriber. */
 	output_barrier(f->output, UINT64_MAX);
-	if (channels_subscribe(f->channels, topic, frame.data[0] == 1) < 0 || frame.data[0] == 0)
-		return;
-	welcome(f, topic);
+	r = channels_subscribe(f->channels, p->from, topic, frame.data[0] == 1);
+	if (r < 0)
+		refuse("iopub", r == -E2BIG ? "its sender has too many subscriptions" : strerror(-r));
+	else if (frame.data[0] == 1)
+		welcome(f, p->from, topic);
 }
 
 static bool service_iopub(struct front *f)
@@ -105,7 +111,7 @@ static bool service_heartbeat(struct front *f)
 	while (n < PER_ROUND && channels_recv(f->channels, CONNECTION_HB, &p) > 0) {
 		for (size_t i = 0; i < p.n; i++)
 			frames[i] = (struct channels_frame){ p.parts[i], false };
-		if (p.n && channels_send(f->channels, CONNECTION_HB, frames, p.n) < 0)
+		if (p.n && channels_send(f->channels, CONNECTION_HB, p.from, frames, p.n) < 0)
 			log_debug("a heartbeat was not sent back");
 		parcel_deinit(&p);
 		n++;
@@ -196,17 +202,18 @@ static bool service_requests(struct front *f, enum connection_port port, int max
 /* Bounded, because a client may go on sending: what fills a queue is all that can be meant. */
 void intake_drain_shell(struct front *f)
 {
+	channels_look(f->channels);
 	for (int i = 0; i < QUEUE_MAX / PER_ROUND && service_requests(f, CONNECTION_SHELL, PER_ROUND); i++)
 		continue;
 }
 
 void intake_drain_stdin(struct front *f)
 {
+	channels_look(f->channels);
 	for (int i = 0; i < QUEUE_MAX / PER_ROUND && service_stdin(f); i++)
 		continue;
 }
 
-/* Sending handles a socket's commands too, and so may take the news of an arrival away from its descriptor. */
 bool intake_is_pending(struct front *f)
 {
 	bool pending = false;

@@ -129,7 +129,7 @@ struct ring_shared *output_ring(struct output *o)
 
 static void publish_content(struct output *o)
 {
-	struct outgoing out = { .msg_type = "stream", .content = &o->content };
+	struct outgoing out = { .msg_type = "stream", .content = &o->content, .bulk = true };
 	char topic[16];
 
 	if (!o->content_raw)
@@ -204,10 +204,6 @@ static void append(struct output *o, uint32_t turn, uint32_t stream, struct slic
 	o->total += text.len;
 	if (stream == RING_STDERR)
 		keep_tail(o, text);
-	if (sender_is_stalled(o->sender)) {
-		sender_count_dropped(o->sender, text.len);
-		return;
-	}
 	if (turn != o->content_turn || stream != o->content_stream) {
 		flush(o, true);
 		o->content_turn = turn;
@@ -398,10 +394,4 @@ struct slice output_stderr_tail(struct output *o)
 uint64_t output_total(const struct output *o)
 {
 	return o->total;
-}
-
-void output_notice(struct output *o, uint32_t turn, struct slice text)
-{
-	append(o, turn, RING_STDERR, text);
-	flush(o, true);
 }

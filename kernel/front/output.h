@@ -56,8 +56,6 @@ void output_drain_all(struct output *o);
 
 /* Last text on stderr; borrowed. */
 struct slice output_stderr_tail(struct output *o);
-uint64_t output_total(const struct output *o); /* bytes of text published or dropped so far */
-/* Text of the front itself on a stream (notices). */
-void output_notice(struct output *o, uint32_t turn, struct slice text);
+uint64_t output_total(const struct output *o); /* bytes of text published so far */
 
 #endif

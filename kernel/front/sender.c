@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* sender: signs and sends. The budget of slow subscribers is explained in channels.c and wire.md 9. */
+/* sender: signs and sends. */
 #include "kernel/front/sender.h"
 
 #include <stdio.h>
@@ -9,7 +9,7 @@
 #include "protocol/base/log.h"
 
 #define MAX_FRAMES (FRAMES_MAX_IDENTITIES + MESSAGE_PARTS + FRAMES_MAX)
-#define OWN_FROM 1024 /* replies of this size on are handed over without a copy; on iopub all, because that counts them */
+#define OWN_FROM 16384 /* contents of this size on are handed over without a copy */
 
 struct sender {
 	struct channels *channels;
@@ -19,11 +19,7 @@ struct sender {
 	uint64_t serial;
 	struct buffer scratch;
 	struct buffer header;
-	size_t lowest;          /* of in-flight bytes since the budget was exceeded: falling means somebody reads */
-	uint64_t stalled_since; /* when "lowest" last fell; 0: not over the budget */
-	bool stalled;
 	bool hurry;
-	size_t n_dropped;
 	struct channels_frame frames[MAX_FRAMES];
 };
 
@@ -61,8 +57,8 @@ static size_t add_buffers(struct sender *s, size_t n, const struct outgoing *out
 	return n;
 }
 
-/* frames[0, n_head) are filled by the caller. */
-static int send_signed(struct sender *s, enum connection_port port, size_t n_head, struct outgoing *out)
+/* frames[0, n_head) are filled by the caller. Returns the number of frames. */
+static int sign(struct sender *s, size_t n_head, struct outgoing *out)
 {
 	struct slice parts[MESSAGE_PARTS];
 	size_t n = n_head;
@@ -79,44 +75,49 @@ static int send_signed(struct sender *s, enum connection_port port, size_t n_hea
 		return r;
 	for (size_t i = 0; i < MESSAGE_PARTS; i++)
 		s->frames[n++] = (struct channels_frame){ parts[i], false };
-	if (out->content->len >= (port == CONNECTION_IOPUB ? 1 : OWN_FROM)) {
+	if (out->content->len >= OWN_FROM) {
 		size_t len = buffer_steal(out->content, &content);
 
 		s->frames[n - 1] = (struct channels_frame){ slice_from(content, len), true };
 	}
-	n = add_buffers(s, n, out);
-	return channels_send(s->channels, port, s->frames, n);
+	return (int)add_buffers(s, n, out);
 }
 
-static void sent(struct sender *s, const struct outgoing *out, int r)
+static void sent(const struct outgoing *out, int r)
 {
-	(void)s;
-	if (r < 0 && r != -EHOSTUNREACH)
+	if (r < 0)
 		log_error("cannot send %s: %s", out->msg_type, strerror(-r));
 	buffer_reset(out->content);
 }
 
-void sender_reply(struct sender *s, enum connection_port port, const struct slice *identities, size_t n_identities,
-    struct outgoing *out)
+void sender_reply(struct sender *s, enum connection_port port, uint64_t from, const struct slice *identities,
+    size_t n_identities, struct outgoing *out)
 {
 	size_t n = 0;
+	int r;
 
 	for (; n < n_identities && n < FRAMES_MAX_IDENTITIES; n++)
 		s->frames[n] = (struct channels_frame){ identities[n], false };
-	sent(s, out, send_signed(s, port, n, out));
+	r = sign(s, n, out);
+	if (r > 0)
+		r = channels_send(s->channels, port, from, s->frames, (size_t)r);
+	sent(out, r);
 }
 
 void sender_publish(struct sender *s, const char *topic, struct outgoing *out)
 {
 	char text[4200]; /* the welcome's topic is as long as the subscription */
-	int len;
+	int len, r;
 
 	if (topic)
 		len = snprintf(text, sizeof(text), "%s", topic);
 	else
 		len = snprintf(text, sizeof(text), "%s.%s", s->ident, out->msg_type);
 	s->frames[0] = (struct channels_frame){ slice_from(text, (size_t)MIN(len, (int)sizeof(text) - 1)), false };
-	sent(s, out, send_signed(s, CONNECTION_IOPUB, 1, out));
+	r = sign(s, 1, out);
+	if (r > 0)
+		r = channels_publish(s->channels, s->frames, (size_t)r, !out->bulk, out->only);
+	sent(out, r);
 }
 
 void sender_status(struct sender *s, struct slice parent, const char *state)
@@ -132,20 +133,7 @@ void sender_status(struct sender *s, struct slice parent, const char *state)
 
 bool sender_is_blocked(struct sender *s, uint64_t now)
 {
-	size_t bytes = channels_in_flight(s->channels);
-
-	if (bytes < SENDER_BUDGET_BYTES / 2 || (bytes < SENDER_BUDGET_BYTES && !s->stalled_since)) {
-		s->stalled_since = 0;
-		s->stalled = false;
-		return false;
-	}
-	if (!s->stalled_since || bytes < s->lowest) {
-		s->stalled_since = now;
-		s->lowest = bytes;
-	}
-	s->stalled |= s->hurry || now >= s->stalled_since + SENDER_STALL_USEC;
-	channels_notify_below(s->channels, SENDER_BUDGET_BYTES / 2);
-	return !s->stalled;
+	return channels_hold(s->channels, now, s->hurry);
 }
 
 void sender_hurry(struct sender *s, bool hurry)
@@ -153,32 +141,20 @@ void sender_hurry(struct sender *s, bool hurry)
 	s->hurry = hurry;
 }
 
-bool sender_is_full(const struct sender *s)
+void sender_report_dropped(struct sender *s)
 {
-	return channels_in_flight(s->channels) >= 2 * SENDER_BUDGET_BYTES;
-}
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(512);
+	struct outgoing out = { .msg_type = "stream", .content = &content };
+	size_t n;
 
-bool sender_is_stalled(const struct sender *s)
-{
-	return s->stalled;
-}
-
-void sender_count_dropped(struct sender *s, size_t n_bytes)
-{
-	s->n_dropped += n_bytes;
-}
-
-size_t sender_recovered(struct sender *s)
-{
-	size_t n = s->n_dropped;
-
-	if (!n || s->stalled || channels_in_flight(s->channels) >= SENDER_BUDGET_BYTES / 2)
-		return 0;
-	s->n_dropped = 0;
-	return n;
+	while (channels_recovered(s->channels, &out.only, &n)) {
+		buffer_printf(&content, "{\"name\":\"stderr\",\"text\":\"\\n[husk: %zu bytes of output were dropped, "
+		    "this client did not read]\\n\"}", n);
+		sender_publish(s, "stream.stderr", &out);
+	}
 }
 
 uint64_t sender_deadline(const struct sender *s)
 {
-	return s->stalled_since && !s->stalled ? s->stalled_since + SENDER_STALL_USEC : USEC_NEVER;
+	return channels_hold_deadline(s->channels);
 }

@@ -170,16 +170,6 @@ static void append_object(struct buffer *out, const char *name, struct slice jso
 	buffer_append_slice(out, json.len ? json : SLICE_LIT("{}"));
 }
 
-/* Bulk that slow subscribers have no room for is dropped here, once the stall has lasted too long; what a client cannot
- * do without has twice the room (wire.md 9). */
-static bool is_dropped(struct front *f, const struct buffer *content, bool vital)
-{
-	if (vital ? !sender_is_full(f->sender) : !sender_is_stalled(f->sender))
-		return false;
-	sender_count_dropped(f->sender, content->len);
-	return true;
-}
-
 static int on_display(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
 {
 	static const struct {
@@ -214,9 +204,8 @@ static int on_display(struct front *f, struct lane *lane, struct peer_frame *fra
 	if (kind == LINK_DISPLAY_RESULT)
 		buffer_printf(&content, ",\"execution_count\":%llu", (unsigned long long)count);
 	buffer_append_char(&content, '}');
-	if (is_dropped(f, &content, kind == LINK_DISPLAY_RESULT))
-		return 0;
 	out.msg_type = kinds[kind].msg_type;
+	out.bulk = kind != LINK_DISPLAY_RESULT;
 	out.parent = turns_header(&f->turns, turn);
 	out.buffers = buffers;
 	sender_publish(f->sender, kinds[kind].topic, &out);
@@ -261,11 +250,10 @@ static int on_publish(struct front *f, struct lane *lane, struct peer_frame *fra
 	if (read_buffers(m, buffers, &out.n_buffers) < 0)
 		return bad(err, frame->type, "buffers");
 	buffer_append_slice(&content, json.len ? json : SLICE_LIT("{}"));
-	if (is_dropped(f, &content, false))
-		return 0;
 	copy_text(msg_type, sizeof(msg_type), name);
 	copy_text(topic_text, sizeof(topic_text), topic.data ? topic : SLICE_LIT(""));
 	out.msg_type = msg_type;
+	out.bulk = true;
 	out.parent = turns_header(&f->turns, turn);
 	out.metadata = metadata;
 	out.buffers = buffers;
@@ -298,8 +286,6 @@ static int on_error(struct front *f, struct lane *lane, struct peer_frame *frame
 		json_encode_string(&content, line);
 	}
 	buffer_append_str(&content, "]}");
-	if (is_dropped(f, &content, true))
-		return 0;
 	out.parent = turns_header(&f->turns, turn);
 	sender_publish(f->sender, NULL, &out);
 	return 0;
@@ -385,7 +371,7 @@ static int on_ask_input(struct front *f, struct lane *lane, struct peer_frame *f
 	out.parent = r->message.header.raw;
 	r->waits_for_input = true;
 	r->input_turn = turn;
-	sender_reply(f->sender, CONNECTION_STDIN, r->message.frames.identities, r->message.frames.n_identities, &out);
+	sender_reply(f->sender, CONNECTION_STDIN, 0, r->message.frames.identities, r->message.frames.n_identities, &out);
 	return 0;
 }
 
