@@ -28,6 +28,12 @@
 
 #define MAX_EVENTS 32
 #define END_LINGER_MSEC 1000
+
+/*
+ * The front runs for microseconds at a time, beside a worker that may compute for hours: on a shared processor it should
+ * have its turn at once. A short slice asks for that without more of a share. This is the shortest that Linux grants.
+ */
+#define SLICE_NSEC 100000
 #define END_HISTORY_USEC (500 * USEC_PER_MSEC)
 #define MEMORY_LIMIT ((rlim_t)4 << 30) /* of the front itself: above the sum of all its bounds (specs/wire.md 10) */
 
@@ -403,6 +409,7 @@ static int start(struct front *f, struct error *err)
 
 	if (r < 0)
 		return error_set(err, r, "out of memory");
+	worker_set_slice(SLICE_NSEC);
 	watch_parent(f); /* before anybody can know that this kernel exists, and end */
 	r = life_start_worker(f, err);
 	if (r < 0)

@@ -11,6 +11,8 @@
 #include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
+#include <poll.h>
+#include <sched.h>
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -45,6 +47,34 @@ int worker_prepare(struct worker *w, int ret_child_fds[2], struct error *err)
 	return 0;
 }
 
+void worker_set_slice(uint64_t nsec)
+{
+	struct {
+		uint32_t size, policy;
+		uint64_t flags;
+		int32_t nice;
+		uint32_t priority;
+		uint64_t runtime, deadline, period;
+	} attributes = { .size = sizeof(attributes), .policy = SCHED_OTHER, .runtime = nsec };
+
+	attributes.nice = getpriority(PRIO_PROCESS, 0);
+	if (sched_getscheduler(0) == SCHED_OTHER)
+		(void)syscall(SYS_sched_setattr, 0, &attributes, 0);
+}
+
+/* The first bytes on the link say that the front is ready: until then this process would only take the processor away from
+ * it. They stay there for the worker. */
+static void wait_for_front(void)
+{
+	struct pollfd p = { .fd = LINK_FD_SOCKET, .events = POLLIN };
+
+	while (poll(&p, 1, -1) < 0)
+		if (errno != EINTR)
+			_exit(127);
+	if (!(p.revents & POLLIN))
+		_exit(127);
+}
+
 /* Between fork and exec: async-signal-safe calls only. fds[i] becomes descriptor i; none of them is below
  * LINK_FD_END (worker_start() sees to that), so no dup2() overwrites one that is still needed. */
 static void exec_child(const struct worker_source *source, char *const argv[], const int fds[LINK_FD_END])
@@ -63,6 +93,8 @@ static void exec_child(const struct worker_source *source, char *const argv[], c
 		_exit(127);
 	if (source->cwd && chdir(source->cwd) < 0)
 		_exit(127);
+	wait_for_front();
+	worker_set_slice(0);
 	(void)execv(source->launcher, argv);
 	_exit(127);
 }

@@ -30,7 +30,11 @@ struct worker {
 /* First half: descriptors, so that the ring can be made from the pipes. Second half: the process. */
 int worker_prepare(struct worker *w, int ret_child_fds[2], struct error *err) must_check;
 int worker_start(struct worker *w, const struct worker_source *source, int ring_fd, const int child_fds[2],
-    struct error *err) must_check;
+    struct error *err) must_check; /* it begins when something has been written to its link */
+
+/* How long this process wants to run at a time (sched(7): Linux 6.12 and later take it from sched_runtime, others ignore it);
+ * 0: as is usual, which every worker gets. Failure costs latency alone. */
+void worker_set_slice(uint64_t nsec);
 
 void worker_close(struct worker *w); /* closes descriptors; the process must be gone */
 void worker_kill(const struct worker *w);

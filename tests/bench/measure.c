@@ -2,7 +2,7 @@
 /*
  * measure: what is measured, as a table, and how.
  *
- * Times are from just before a request is handed to libzmq until its reply and its idle were received and verified.
+ * Times are from just before a request is written until its reply and its idle were received and verified.
  * Warm measurements share a kernel; each begins with a few uncounted rounds, and with a rest in which a kernel may do
  * what it put off.
  */

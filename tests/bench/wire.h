@@ -1,14 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * wire: one Jupyter client with nothing but what a measurement needs: five connections, signed requests, every
- * signature verified.
+ * wire: one Jupyter client with nothing but what a measurement needs: connections that speak ZMTP themselves, without
+ * threads or queues in between, signed requests, every signature verified.
  */
 #ifndef HUSK_TESTS_BENCH_WIRE_H
 #define HUSK_TESTS_BENCH_WIRE_H
 
 #include <stdbool.h>
 #include <stdint.h>
-#include <zmq.h>
 
 #include "protocol/base/util.h"
 
@@ -36,8 +35,11 @@ struct connection {
 };
 
 struct wire_message {
-	zmq_msg_t frames[WIRE_MAX_FRAMES];
+	struct bytes frames[WIRE_MAX_FRAMES]; /* borrowed from the client until the message is closed */
 	int n_frames;
+	size_t size;   /* of all of it, as it was received */
+	struct wire *wire;
+	enum wire_channel channel;
 	struct bytes header, parent, metadata, content;
 };
 

@@ -82,6 +82,7 @@ static struct worker start(const struct worker_source *source)
 
 	assert_int_equal(worker_prepare(&w, child, &err), 0);
 	assert_int_equal(worker_start(&w, source, ring, child, &err), 0);
+	assert_int_equal(write(w.link_fd, "", 1), 1); /* "begin" */
 	(void)close(ring);
 	(void)close(child[0]);
 	(void)close(child[1]);
