@@ -317,7 +317,9 @@ static uint64_t nearest_deadline(const struct front *f)
 	if (f->interrupt_turn)
 		at = MIN(at, MIN(f->interrupt_next, f->interrupt_end));
 	if (f->ending)
-		at = MIN(at, f->worker.pid ? f->ending_deadline : f->ending_not_before);
+		at = MIN(at, f->worker.pid ? f->ending_deadline : f->sweep.running ? f->sweep.next : f->ending_not_before);
+	else if (f->sweep.running)
+		at = MIN(at, f->sweep.next);
 	if (f->worker_state == WORKER_LEAVING)
 		at = MIN(at, f->exit_deadline);
 	return at;
@@ -359,6 +361,7 @@ static void run_deadlines(struct front *f)
 		life_violation(f, &broken);
 	}
 	life_interrupt_tick(f, now);
+	life_replace_tick(f, now);
 	life_ending_tick(f, now);
 	pause_worker(f, sender_is_blocked(f->sender, now));
 	if (!f->blocked && (now >= output_deadline(f->output) || output_is_held(f->output)))
@@ -403,7 +406,7 @@ static int give_up(struct front *f, const struct error *err)
 {
 	log_error("%s", err->text);
 	worker_kill(&f->worker);
-	life_end_descendants(f);
+	sweep_wait();
 	return 1;
 }
 

@@ -17,6 +17,7 @@
 #include "kernel/front/output.h"
 #include "kernel/front/peer.h"
 #include "kernel/front/request.h"
+#include "kernel/front/sweep.h"
 #include "kernel/front/worker.h"
 #include "protocol/base/clock.h"
 
@@ -112,6 +113,8 @@ struct front {
 	uint64_t ending_deadline;
 	uint64_t ending_not_before; /* after exit(): clients that watch the process still want the reply */
 	int exit_code;
+	struct sweep sweep;       /* between a worker and the next one, and at the end */
+	bool swept;               /* at the end: it is over */
 	bool finished;            /* leave the loop */
 
 	int epoll_fd;
@@ -191,7 +194,7 @@ void life_violation(struct front *f, const struct error *why);
 void life_lane_closed(struct front *f, struct lane *lane); /* a thread of the worker closed its link */
 void life_shutdown(struct front *f, int exit_code, bool restart);
 void life_ending_tick(struct front *f, uint64_t now);
-void life_end_descendants(struct front *f);
+void life_replace_tick(struct front *f, uint64_t now); /* a new worker, once what the last one left has ended */
 int life_attach(struct front *f, struct lane *lane, const char *kind) must_check;
 void life_detach(struct front *f, struct lane *lane);
 

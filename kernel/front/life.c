@@ -19,8 +19,6 @@
 #include "protocol/wire/json.h"
 
 #define PIPE_READS 4 /* in a row: a child that only writes must not keep control and interrupts waiting */
-#define DESCENDANTS_TERM_USEC (200 * USEC_PER_MSEC)
-#define DESCENDANTS_KILL_USEC (500 * USEC_PER_MSEC)
 
 static void on_link(struct front *f, struct watch *w, uint32_t events)
 {
@@ -453,10 +451,18 @@ static void replace(struct front *f)
 	life_confirm_start(f);
 }
 
+/* What the worker before has left running is ended before the next one starts. */
+void life_replace_tick(struct front *f, uint64_t now)
+{
+	if (!f->ending && sweep_tick(&f->sweep, now))
+		replace(f);
+}
+
 static void worker_died(struct front *f, int status)
 {
 	char sentence[700];
 	bool was_ready, served, by_us, planned;
+	uint64_t now;
 	int code;
 
 	f->worker.pid = 0; /* reaped: the number may belong to another process by now */
@@ -484,8 +490,9 @@ static void worker_died(struct front *f, int status)
 		return;
 	f->n_early_deaths = served || planned ? 0 : f->n_early_deaths + 1;
 	if (by_us || (f->options->on_crash == ON_CRASH_RESPAWN && f->n_early_deaths < FRONT_MAX_EARLY_DEATHS)) {
-		life_end_descendants(f);
-		replace(f);
+		now = clock_monotonic_usec();
+		sweep_start(&f->sweep, now);
+		life_replace_tick(f, now);
 	} else {
 		life_shutdown(f, planned ? 0 : code, false);
 	}
@@ -539,6 +546,15 @@ static void refuse_queue(struct front *f, struct lane *lane)
 		refuse_at_end(f, r);
 }
 
+/* Whether nothing that the tenant has left is running any more; begins to see to it. */
+static bool is_swept(struct front *f, uint64_t now)
+{
+	if (!f->swept && !f->sweep.running)
+		sweep_start(&f->sweep, now);
+	f->swept |= sweep_tick(&f->sweep, now);
+	return f->swept;
+}
+
 void life_ending_tick(struct front *f, uint64_t now)
 {
 	if (f->worker_state == WORKER_LEAVING && now >= f->exit_deadline) {
@@ -560,37 +576,5 @@ void life_ending_tick(struct front *f, uint64_t now)
 		if (f->subshells[i].in_use)
 			refuse_queue(f, &f->subshells[i]);
 	refuse_asking(f);
-	life_end_descendants(f);
-	f->finished = true;
-}
-
-static void reap_until(uint64_t deadline)
-{
-	while (clock_monotonic_usec() < deadline) {
-		sigset_t child;
-		struct timespec wait = { 0, 5 * 1000 * 1000 };
-
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			continue;
-		if (waitpid(-1, NULL, WNOHANG) < 0)
-			return;
-		(void)sigemptyset(&child);
-		(void)sigaddset(&child, SIGCHLD);
-		(void)sigtimedwait(&child, NULL, &wait);
-	}
-}
-
-/* Whatever the tenant left running: asked first, then killed. */
-void life_end_descendants(struct front *f)
-{
-	(void)f;
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		continue;
-	if (waitpid(-1, NULL, WNOHANG) < 0)
-		return;
-	if (worker_signal_descendants(0, SIGTERM) == 0)
-		return;
-	reap_until(clock_monotonic_usec() + DESCENDANTS_TERM_USEC);
-	for (int i = 0; i < 5 && worker_signal_descendants(0, SIGKILL) > 0; i++)
-		reap_until(clock_monotonic_usec() + DESCENDANTS_KILL_USEC / 5);
+	f->finished = is_swept(f, now);
 }

@@ -566,6 +566,20 @@ def test_what_the_tenant_left_running_ends_with_the_kernel(start: StartFront) ->
     assert kernel.wait_exit() == 0
 
 
+def test_control_is_answered_while_the_last_workers_children_are_ended(start: StartFront, tmp_path: Path) -> None:
+    kernel = start(RESPAWN)
+    client = kernel.connect()
+    asked, ready = tmp_path / "asked", tmp_path / "ready"
+    child = f"signal.signal(15, lambda *_: open({str(asked)!r}, 'w')); open({str(ready)!r}, 'w')\n while True: time.sleep(1000)"
+    parent = f"while not os.path.exists({str(ready)!r}): time.sleep(0.001)\nos._exit(1)"
+    client.execute(f"if os.fork() == 0:\n {child}\n{parent}").failed("WorkerCrashed")
+    wait_until(asked.exists, "SIGTERM")
+    control(client).ok()
+    client.heartbeat()
+    assert_serves(client)
+    assert len(kernel.workers()) == 1
+
+
 def test_an_ordinary_user_gets_usage(program: Path) -> None:
     """Being undumpable must not keep the front from its own files in /proc."""
 
