@@ -24,6 +24,7 @@
 #define FRONT_MAX_SUBSHELLS 32
 #define FRONT_INTERRUPT_GRACE_USEC (5 * USEC_PER_SEC)
 #define FRONT_INTERRUPT_POLITE_USEC (3 * USEC_PER_SEC)
+#define FRONT_INTERRUPT_REPEAT_USEC (100 * USEC_PER_MSEC)
 #define FRONT_SHUTDOWN_GRACE_USEC (1 * USEC_PER_SEC)
 #define FRONT_ANNOUNCE_USEC 500 /* how long busy and execute_input wait to leave together with the cell's first output */
 #define FRONT_EXIT_DELAY_USEC (100 * USEC_PER_MSEC) /* as ipykernel */
@@ -93,6 +94,7 @@ struct front {
 	bool killed_worker;       /* by us, at the end of an interrupt's grace */
 	bool tenant_exit;         /* EXIT was seen */
 	uint64_t exit_deadline;   /* when a worker that said EXIT is killed */
+	uint64_t start_deadline;  /* when a worker that is still starting is killed; USEC_NEVER: it was */
 	struct error violation;   /* why the worker is being ended; code 0: none */
 
 	struct lane main;
@@ -108,6 +110,7 @@ struct front {
 	uint64_t interrupt_polite; /* until then code that has caught its KeyboardInterrupt is left alone */
 	uint64_t interrupt_next;
 	uint64_t interrupt_end;
+	uint64_t subshells_at;     /* when the next step of an interrupted subshell is due */
 
 	bool ending;              /* no new requests begin */
 	uint64_t ending_deadline;
@@ -146,6 +149,7 @@ bool intake_is_pending(struct front *f);  /* something has arrived that the next
 void lane_init(struct lane *lane, enum lane_kind kind);
 void lane_advance(struct front *f, struct lane *lane);
 void lane_abort_queue(struct front *f, struct lane *lane);
+void lane_refuse_queue(struct front *f, struct lane *lane, const char *ename, const char *evalue);
 void front_advance(struct front *f);
 void dispatch_route(struct front *f, struct request *r); /* takes the request */
 void request_start(struct front *f, struct request *r);  /* its time begins; busy is still to be published */
@@ -187,6 +191,7 @@ void life_reap(struct front *f);             /* SIGCHLD */
 void life_interrupt(struct front *f, bool group);
 bool life_pull_output(struct front *f); /* ring text, in order with the frames; true when there may be more */
 uint32_t life_times_raised(struct front *f);
+void life_start_tick(struct front *f, uint64_t now);
 void life_interrupt_tick(struct front *f, uint64_t now);
 void life_interrupt_over(struct front *f, uint32_t turn);
 void life_condemn(struct front *f);          /* kills the worker; what has not begun waits for the next one */

@@ -76,6 +76,26 @@ def test_workers_that_never_get_ready_are_not_respawned_for_ever(start: StartFro
     assert kernel.stderr().count("before Python was up") == 3
 
 
+@pytest.mark.parametrize("phase", ["boot", "hello"])
+def test_a_worker_that_never_gets_ready_is_ended_and_everything_answered(start: StartFront, phase: str) -> None:
+    kernel = start("--start-timeout=1", expect_exit=(1,), **{phase: HANG})
+    client = kernel.connect(ready=False)
+    ids = [client.send_code("1"), client.send("complete_request", {"code": ""})]
+    for msg_id in ids:
+        assert "--start-timeout" in client.finish(msg_id).failed("WorkerCrashed").content["evalue"]
+    assert kernel.wait_exit() == 1
+    (line,) = kernel.stderr().splitlines()
+    assert "not started after 1 s" in line and "before Python was up" in line
+
+
+def test_a_worker_that_hangs_once_is_replaced_and_what_waits_is_served(start: StartFront, tmp_path: Path) -> None:
+    mark = str(tmp_path / "mark")
+    once = f"if not os.path.exists({mark!r}):\n open({mark!r}, 'w')\n {HANG}"
+    kernel = start(RESPAWN, "--start-timeout=1", boot=once)
+    client = kernel.connect(ready=False)
+    assert_serves(client)
+
+
 def test_workers_that_die_right_after_ready_are_not_respawned_for_ever(start: StartFront) -> None:
     boot = "import threading; threading.Timer(0.05, lambda: os._exit(4)).start()"
     kernel = start(RESPAWN, expect_exit=(4,), boot=boot)
@@ -275,6 +295,36 @@ def test_a_cell_that_ignores_interrupts_is_killed_and_named(start: StartFront) -
     control(client, "interrupt_request").ok()
     turn = client.finish(cell, 30).failed("KeyboardInterrupt")
     assert (turn.verdict, turn.reply.metadata["husk"]["state"]) == ("interrupted", "lost")
+    assert_serves(client)
+
+
+def test_a_subshells_cell_that_ignores_interrupts_is_killed_and_named(start: StartFront) -> None:
+    kernel = start()
+    client = kernel.connect()
+    subs = [control(client, "create_subshell_request").content["subshell_id"] for _ in range(2)]
+    stuck = client.send("execute_request", {"code": HANG}, header={"subshell_id": subs[0]})
+    client.state(stuck, "busy")
+    control(client, "interrupt_request").ok()
+    others = [client.send("execute_request", {"code": HANG}, header={"subshell_id": subs[1]}), client.send_code(HANG)]
+    for cell in others:
+        client.state(cell, "busy")
+    turn = client.finish(stuck, 30).failed("KeyboardInterrupt")
+    assert (turn.verdict, turn.reply.metadata["husk"]["state"]) == ("interrupted", "lost")
+    for cell in others:
+        assert "another cell" in client.finish(cell).failed("WorkerCrashed").content["evalue"]
+    assert_serves(client)
+    client.request("execute_request", {"code": ""}, header={"subshell_id": subs[0]}).ok()
+
+
+def test_an_interrupt_of_a_subshell_is_repeated_until_its_cell_ends(start: StartFront) -> None:
+    kernel = start()
+    client = kernel.connect()
+    sub = control(client, "create_subshell_request").content["subshell_id"]
+    count = "while w.parent.kept.get('interrupts', 0) < 5: time.sleep(0.01)\nw.result('5')"
+    cell = client.send("execute_request", {"code": count}, header={"subshell_id": sub})
+    client.state(cell, "busy")
+    control(client, "interrupt_request").ok()
+    assert client.finish(cell).ok().result == "5"
     assert_serves(client)
 
 
