@@ -406,19 +406,22 @@ static int on_ask(struct front *f, struct lane *lane, struct peer_frame *frame, 
 
 static int on_exit_asked(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
 {
-	uint64_t code;
+	uint64_t code, now = clock_monotonic_usec();
 
 	(void)lane;
 	if (msgpack_read_u64(&frame->fields, &code) < 0)
 		return bad(err, frame->type, "code");
-	f->tenant_exit = true;
-	if (f->options->on_crash == ON_CRASH_DIE) {
-		f->ending_not_before = clock_monotonic_usec() + FRONT_EXIT_DELAY_USEC;
-		life_shutdown(f, 0, false);
+	if (f->worker_state == WORKER_STARTING)
+		return error_set(err, -EBADMSG, "EXIT came before READY");
+	if (f->worker_state == WORKER_LEAVING)
 		return 0;
+	f->tenant_exit = true;
+	f->worker_state = WORKER_LEAVING; /* nothing is begun in it any more; the REPLY of this turn comes next */
+	f->exit_deadline = now + FRONT_SHUTDOWN_GRACE_USEC;
+	if (f->options->on_crash == ON_CRASH_DIE) {
+		f->ending_not_before = now + FRONT_EXIT_DELAY_USEC;
+		life_shutdown(f, 0, false);
 	}
-	f->worker_state = WORKER_LEAVING;
-	f->exit_deadline = clock_monotonic_usec() + FRONT_SHUTDOWN_GRACE_USEC;
 	return 0;
 }
 

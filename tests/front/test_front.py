@@ -413,14 +413,37 @@ def test_a_worker_that_ignores_the_shutdown_is_killed(start: StartFront) -> None
 
 
 def test_exit_ends_the_kernel_with_0_and_respawn_replaces_a_worker_that_lingers(start: StartFront) -> None:
-    code = "w.raw = lambda data: w.kept.setdefault('held', []).append(data)\n"
-    code += "w.reply(); w.send(EXIT, [0]); w.link.sendall(b''.join(w.kept['held'])); time.sleep(1000)"
+    code = "w.send(EXIT, [0]); w.reply(); time.sleep(1000)"
     kernel = start()
     kernel.connect().execute(code).ok()
     assert kernel.wait_exit() == 0
     kernel = start(RESPAWN)
     client = kernel.connect()
     client.execute(code).ok()
+    assert_serves(client)
+
+
+@pytest.mark.parametrize("lane", ["main", "subshell"])
+def test_what_arrives_while_a_worker_leaves_waits_for_the_next(start: StartFront, tmp_path: Path, lane: str) -> None:
+    kernel = start(RESPAWN)
+    client = kernel.connect()
+    sub = control(client, "create_subshell_request").content["subshell_id"] if lane == "subshell" else None
+    go = str(tmp_path / "go")
+    leave = f"w.send(EXIT, [0]); w.reply()\nwhile not os.path.exists({go!r}): time.sleep(0.001)\nos._exit(0)"
+    client.finish(client.send("execute_request", {"code": leave}, header={"subshell_id": sub})).ok()
+    ids = [client.send_code("w.result('2')"), client.send("complete_request", {"code": ""})]
+    if sub:
+        ids.append(client.send("execute_request", {"code": ""}, header={"subshell_id": sub}))
+    all_arrived(client)
+    Path(go).touch()
+    for msg_id in ids:
+        client.finish(msg_id).ok()
+
+
+def test_a_worker_that_says_it_leaves_and_does_not_is_killed(start: StartFront) -> None:
+    kernel = start(RESPAWN)
+    client = kernel.connect()
+    client.execute(f"w.send(EXIT, [0]); {HANG}").failed("WorkerCrashed")
     assert_serves(client)
 
 

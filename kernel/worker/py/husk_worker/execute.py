@@ -193,6 +193,8 @@ class Executor:
             outcome.count = outcome.next_count - 1
         if outcome.error is not None and not outcome.published and outcome.error[2]:
             self.link.send(_husk.ERROR, request.turn, *outcome.error)
+        if outcome.exit:
+            self.link.hold(_husk.EXIT, 0)  # before the reply, so that the front gives this worker nothing more
         self.link.send(
             _husk.REPLY,
             request.turn,
