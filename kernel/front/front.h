@@ -20,6 +20,7 @@
 #include "kernel/front/sweep.h"
 #include "kernel/front/worker.h"
 #include "protocol/base/clock.h"
+#include "protocol/wire/json.h"
 
 #define FRONT_MAX_SUBSHELLS 32
 #define FRONT_INTERRUPT_GRACE_USEC (5 * USEC_PER_SEC)
@@ -181,6 +182,8 @@ struct failure {
 void execute_failed(struct front *f, struct request *r, const struct failure *why); /* error, reply, idle; frees */
 
 /* upward.c */
+/* A json field (specs/link.md 3.1) of that type; SLICE_NULL when it is nil. */
+int upward_read_json(struct msgpack_reader *m, enum json_type type, struct slice *ret) must_check;
 /* Reads once and handles what is whole; ends the worker at a violation. Bytes read, 0: none there, or negative. */
 int upward_service(struct front *f, struct lane *lane);
 

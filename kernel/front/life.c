@@ -16,7 +16,6 @@
 
 #include "kernel/front/front.h"
 #include "protocol/base/log.h"
-#include "protocol/wire/json.h"
 
 #define PIPE_READS 4 /* in a row: a child that only writes must not keep control and interrupts waiting */
 

@@ -28,12 +28,17 @@ static int read_turn(struct msgpack_reader *m, uint32_t *ret)
 	return 0;
 }
 
-static int read_json(struct msgpack_reader *m, struct slice *ret)
+int upward_read_json(struct msgpack_reader *m, enum json_type type, struct slice *ret)
 {
 	*ret = SLICE_NULL;
 	if (msgpack_read_if_nil(m))
 		return 0;
-	return msgpack_read_str_or_bin(m, ret) < 0 || !json_is_valid_object(*ret) ? -EBADMSG : 0;
+	return msgpack_read_str_or_bin(m, ret) < 0 || json_type(*ret) != type || !json_is_valid(*ret) ? -EBADMSG : 0;
+}
+
+static int read_object(struct msgpack_reader *m, struct slice *ret)
+{
+	return upward_read_json(m, JSON_OBJECT, ret);
 }
 
 static int read_buffers(struct msgpack_reader *m, struct slice ret[MAX_OUT_BUFFERS], size_t *ret_n)
@@ -205,7 +210,7 @@ static int on_display(struct front *f, struct lane *lane, struct peer_frame *fra
 	buffer_append_char(&content, '{');
 	if (append_data(&content, m) < 0)
 		return bad(err, frame->type, "data");
-	if (read_json(m, &metadata) < 0 || read_json(m, &transient) < 0 ||
+	if (read_object(m, &metadata) < 0 || read_object(m, &transient) < 0 ||
 	    read_buffers(m, buffers, &out.n_buffers) < 0)
 		return bad(err, frame->type, "metadata, transient or buffers");
 	append_object(&content, "metadata", metadata);
@@ -254,7 +259,7 @@ static int on_publish(struct front *f, struct lane *lane, struct peer_frame *fra
 	(void)lane;
 	if (read_turn(m, &turn) < 0 || msgpack_read_str(m, &name) < 0 || !is_plain_name(name) || is_reserved(name))
 		return bad(err, frame->type, "turn or msg_type");
-	if (read_json(m, &json) < 0 || read_json(m, &metadata) < 0)
+	if (read_object(m, &json) < 0 || read_object(m, &metadata) < 0)
 		return bad(err, frame->type, "content or metadata");
 	if (!msgpack_read_if_nil(m) && (msgpack_read_str(m, &topic) < 0 || topic.len >= sizeof(topic_text)))
 		return bad(err, frame->type, "topic");
@@ -334,7 +339,7 @@ static int on_answer(struct front *f, struct lane *lane, struct peer_frame *fram
 
 	if (outstanding(lane, frame, false, err) < 0)
 		return -EBADMSG;
-	if (read_json(&frame->fields, &json) < 0 || read_json(&frame->fields, &metadata) < 0 ||
+	if (read_object(&frame->fields, &json) < 0 || read_object(&frame->fields, &metadata) < 0 ||
 	    read_buffers(&frame->fields, buffers, &n_buffers) < 0)
 		return bad(err, frame->type, "content, metadata or buffers");
 	lane->current = NULL;
@@ -395,7 +400,7 @@ static int on_ask(struct front *f, struct lane *lane, struct peer_frame *frame, 
 	struct slice what, args;
 
 	if (msgpack_read_u64(&frame->fields, &id) < 0 || id > UINT32_MAX ||
-	    msgpack_read_str(&frame->fields, &what) < 0 || read_json(&frame->fields, &args) < 0)
+	    msgpack_read_str(&frame->fields, &what) < 0 || read_object(&frame->fields, &args) < 0)
 		return bad(err, frame->type, "a field");
 	if (!slice_equal_str(what, "history"))
 		return error_set(err, -EBADMSG, "ASK for something the front does not have");

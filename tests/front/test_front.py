@@ -183,6 +183,8 @@ LIES = {
     "hello_again": "w.send(HELLO, [1, {}])",
     "down_frame": "w.send(EXECUTE, [1] * 8)",
     "bad_json": "w.send(PUBLISH, [w.turn, 'x', b'{\"a\": NaN}', None, None, []])",
+    "payload_of_no_list": "w.send(REPLY, [w.turn, 0, 1, 2, b'{}', None, None, None])",
+    "expressions_of_no_object": "w.send(REPLY, [w.turn, 0, 1, 2, None, b'[]', None, None])",
     "status_of_its_own": "w.send(PUBLISH, [w.turn, 'status', b'{}', None, None, []])",
     "reply_of_its_own": "w.send(PUBLISH, [w.turn, 'execute_reply', b'{}', None, None, []])",
     "ring_head": "w.put(8, 1 << 60); os.write(5, struct.pack('=Q', 1))",

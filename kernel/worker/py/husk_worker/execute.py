@@ -99,10 +99,6 @@ class Executor:
 
     def _run(self, request: object, outcome: Outcome) -> None:
         runtime = self.runtime
-        wanted = request.expressions_raw
-        if wanted and wanted.lstrip()[:1] not in (b"{", "{"):
-            outcome.fail("TypeError", "user_expressions is not an object", [])
-            return
         if runtime.shell is None:
             if self._run_cold(request, outcome):
                 return
