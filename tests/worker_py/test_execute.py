@@ -65,6 +65,22 @@ def test_order_of_names_in_the_namespace_does_not_tell_which_cells_were_plain(fr
     assert names[-2:] == ["b", "a"]
 
 
+def test_what_a_start_file_changes_in_the_shell_is_in_force_from_the_first_cell(tmp_path):
+    start = tmp_path / "profile_default" / "startup"
+    start.mkdir(parents=True)
+    lines = (
+        "ip = get_ipython()",
+        "ip.input_transformers_cleanup.append(lambda lines: [line.replace('SWAP', '42') for line in lines])",
+        "shown = ip.display_formatter.formatters['text/plain'].for_type(int, lambda n, p, cycle: p.text(f'<{n}>'))",
+    )
+    (start / "00.py").write_text("\n".join(lines))
+    with Front(PYTHONS[0], {"IPYTHONDIR": str(tmp_path)}) as front:
+        if not _has_ipython(PYTHONS[0]):
+            pytest.skip("this interpreter has no IPython")
+        assert front.run("print(SWAP)").out == "42\n"
+        assert front.run("SWAP").value == "<42>"
+
+
 @pytest.mark.parametrize("warm", [False, True])
 def test_counter_history_and_results(front, warm):
     if warm:
