@@ -515,6 +515,14 @@ void lane_abort_queue(struct front *f, struct lane *lane)
 		r->aborted |= (msgtype_info(r->message.header.type)->flags & MSGTYPE_ABORTS) != 0;
 }
 
+void lane_refuse_queue(struct front *f, struct lane *lane, const char *ename, const char *evalue)
+{
+	struct request *r;
+
+	while ((r = queue_pop(&lane->queue)))
+		refuse_request(f, r, ename, evalue);
+}
+
 struct lane *lane_by_turn(struct front *f, uint32_t turn)
 {
 	if (f->main.current && f->main.current->turn == turn)

@@ -165,15 +165,6 @@ struct reply {
 	struct slice output;
 };
 
-static int read_json(struct msgpack_reader *r, struct slice *ret)
-{
-	if (msgpack_read_if_nil(r))
-		return 0;
-	if (msgpack_read_str_or_bin(r, ret) < 0 || !json_is_valid(*ret))
-		return -EBADMSG;
-	return 0;
-}
-
 static int read_error(struct msgpack_reader *m, struct reply *r)
 {
 	uint32_t n;
@@ -214,8 +205,8 @@ static int read_reply(struct peer_frame *frame, struct reply *r)
 
 	if (msgpack_read_u64(m, &r->status) < 0 || r->status > LINK_STATUS_ABORTED ||
 	    msgpack_read_u64(m, &r->count) < 0 || msgpack_read_u64(m, &r->next_count) < 0 ||
-	    r->count > UINT32_MAX || r->next_count > UINT32_MAX || read_json(m, &r->payload) < 0 ||
-	    read_json(m, &r->expressions) < 0 || read_error(m, r) < 0 || read_history(m, r) < 0)
+	    r->count > UINT32_MAX || r->next_count > UINT32_MAX || upward_read_json(m, JSON_ARRAY, &r->payload) < 0 ||
+	    upward_read_json(m, JSON_OBJECT, &r->expressions) < 0 || read_error(m, r) < 0 || read_history(m, r) < 0)
 		return -EBADMSG;
 	if (frame->n_fields > 8 && !msgpack_read_if_nil(m) && msgpack_read_str(m, &r->output) < 0)
 		return -EBADMSG;

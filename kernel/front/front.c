@@ -300,8 +300,13 @@ static uint64_t nearest_deadline(const struct front *f)
 		at = MIN(at, f->announce_at);
 	if (f->interrupt_turn)
 		at = MIN(at, MIN(f->interrupt_next, f->interrupt_end));
+	at = MIN(at, f->subshells_at);
 	if (f->ending)
-		at = MIN(at, f->worker.pid ? f->ending_deadline : f->ending_not_before);
+		at = MIN(at, f->worker.pid ? f->ending_deadline : f->sweep.running ? f->sweep.next : f->ending_not_before);
+	else if (f->sweep.running)
+		at = MIN(at, f->sweep.next);
+	if (f->worker_state == WORKER_STARTING)
+		at = MIN(at, f->start_deadline);
 	if (f->worker_state == WORKER_LEAVING)
 		at = MIN(at, f->exit_deadline);
 	return at;
@@ -342,7 +347,9 @@ static void run_deadlines(struct front *f)
 		(void)error_set(&broken, -EBADMSG, "the output ring has impossible indices or marks");
 		life_violation(f, &broken);
 	}
+	life_start_tick(f, now);
 	life_interrupt_tick(f, now);
+	life_replace_tick(f, now);
 	life_ending_tick(f, now);
 	pause_worker(f, sender_is_blocked(f->sender, now));
 	if (!f->blocked && (now >= output_deadline(f->output) || output_is_held(f->output)))
@@ -390,7 +397,7 @@ static int give_up(struct front *f, const struct error *err)
 {
 	log_error("%s", err->text);
 	worker_kill(&f->worker);
-	life_end_descendants(f);
+	sweep_wait();
 	return 1;
 }
 
@@ -438,7 +445,8 @@ int front_run(const struct options *options)
 	char launcher[PATH_MAX];
 	int code;
 
-	*f = (struct front){ .options = options, .next_count = 1, .signal_fd = -1, .worker = WORKER_NONE };
+	*f = (struct front){ .options = options, .next_count = 1, .signal_fd = -1, .worker = WORKER_NONE,
+		.subshells_at = USEC_NEVER };
 	f->watch_parent.fd = -1;
 	lane_init(&f->main, LANE_MAIN);
 	lane_init(&f->debug, LANE_DEBUG);

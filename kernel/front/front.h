@@ -17,12 +17,15 @@
 #include "kernel/front/output.h"
 #include "kernel/front/peer.h"
 #include "kernel/front/request.h"
+#include "kernel/front/sweep.h"
 #include "kernel/front/worker.h"
 #include "protocol/base/clock.h"
+#include "protocol/wire/json.h"
 
 #define FRONT_MAX_SUBSHELLS 32
 #define FRONT_INTERRUPT_GRACE_USEC (5 * USEC_PER_SEC)
 #define FRONT_INTERRUPT_POLITE_USEC (3 * USEC_PER_SEC)
+#define FRONT_INTERRUPT_REPEAT_USEC (100 * USEC_PER_MSEC)
 #define FRONT_SHUTDOWN_GRACE_USEC (1 * USEC_PER_SEC)
 #define FRONT_ANNOUNCE_USEC 500 /* how long busy and execute_input wait to leave together with the cell's first output */
 #define FRONT_EXIT_DELAY_USEC (100 * USEC_PER_MSEC) /* as ipykernel */
@@ -92,6 +95,7 @@ struct front {
 	bool killed_worker;       /* by us, at the end of an interrupt's grace */
 	bool tenant_exit;         /* EXIT was seen */
 	uint64_t exit_deadline;   /* when a worker that said EXIT is killed */
+	uint64_t start_deadline;  /* when a worker that is still starting is killed; USEC_NEVER: it was */
 	struct error violation;   /* why the worker is being ended; code 0: none */
 
 	struct lane main;
@@ -107,11 +111,14 @@ struct front {
 	uint64_t interrupt_polite; /* until then code that has caught its KeyboardInterrupt is left alone */
 	uint64_t interrupt_next;
 	uint64_t interrupt_end;
+	uint64_t subshells_at;     /* when the next step of an interrupted subshell is due */
 
 	bool ending;              /* no new requests begin */
 	uint64_t ending_deadline;
 	uint64_t ending_not_before; /* after exit(): clients that watch the process still want the reply */
 	int exit_code;
+	struct sweep sweep;       /* between a worker and the next one, and at the end */
+	bool swept;               /* at the end: it is over */
 	bool finished;            /* leave the loop */
 
 	int epoll_fd;
@@ -142,6 +149,7 @@ bool intake_is_pending(struct front *f);  /* something has arrived that the next
 void lane_init(struct lane *lane, enum lane_kind kind);
 void lane_advance(struct front *f, struct lane *lane);
 void lane_abort_queue(struct front *f, struct lane *lane);
+void lane_refuse_queue(struct front *f, struct lane *lane, const char *ename, const char *evalue);
 void front_advance(struct front *f);
 void dispatch_route(struct front *f, struct request *r); /* takes the request */
 void request_start(struct front *f, struct request *r);  /* its time begins; busy is still to be published */
@@ -173,6 +181,8 @@ struct failure {
 void execute_failed(struct front *f, struct request *r, const struct failure *why); /* error, reply, idle; frees */
 
 /* upward.c */
+/* A json field (specs/link.md 3.1) of that type; SLICE_NULL when it is nil. */
+int upward_read_json(struct msgpack_reader *m, enum json_type type, struct slice *ret) must_check;
 /* Reads once and handles what is whole; ends the worker at a violation. Bytes read, 0: none there, or negative. */
 int upward_service(struct front *f, struct lane *lane);
 
@@ -183,6 +193,7 @@ void life_reap(struct front *f);             /* SIGCHLD */
 void life_interrupt(struct front *f, bool group);
 bool life_pull_output(struct front *f); /* ring text, in order with the frames; true when there may be more */
 uint32_t life_times_raised(struct front *f);
+void life_start_tick(struct front *f, uint64_t now);
 void life_interrupt_tick(struct front *f, uint64_t now);
 void life_interrupt_over(struct front *f, uint32_t turn);
 void life_condemn(struct front *f);          /* kills the worker; what has not begun waits for the next one */
@@ -190,7 +201,7 @@ void life_violation(struct front *f, const struct error *why);
 void life_lane_closed(struct front *f, struct lane *lane); /* a thread of the worker closed its link */
 void life_shutdown(struct front *f, int exit_code, bool restart);
 void life_ending_tick(struct front *f, uint64_t now);
-void life_end_descendants(struct front *f);
+void life_replace_tick(struct front *f, uint64_t now); /* a new worker, once what the last one left has ended */
 int life_attach(struct front *f, struct lane *lane, const char *kind) must_check;
 void life_detach(struct front *f, struct lane *lane);
 

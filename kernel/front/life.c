@@ -16,11 +16,8 @@
 
 #include "kernel/front/front.h"
 #include "protocol/base/log.h"
-#include "protocol/wire/json.h"
 
 #define PIPE_READS 4 /* in a row: a child that only writes must not keep control and interrupts waiting */
-#define DESCENDANTS_TERM_USEC (200 * USEC_PER_MSEC)
-#define DESCENDANTS_KILL_USEC (500 * USEC_PER_MSEC)
 
 static void on_link(struct front *f, struct watch *w, uint32_t events)
 {
@@ -99,6 +96,7 @@ int life_start_worker(struct front *f, struct error *err)
 	peer_init(&f->main.peer, STEAL_FD(f->worker.link_fd));
 	f->main.link = ++f->n_links;
 	f->worker_state = WORKER_STARTING;
+	f->start_deadline = clock_monotonic_usec() + f->options->start_timeout_sec * USEC_PER_SEC;
 	f->killed_worker = f->tenant_exit = f->served = false;
 	f->violation.code = 0;
 	return 0;
@@ -236,27 +234,47 @@ static void signal_group(void)
 	(void)kill(0, SIGINT);
 }
 
+static struct request *subshell_request(const struct front *f, size_t i)
+{
+	return f->subshells[i].in_use ? f->subshells[i].current : NULL;
+}
+
 /* The shared words name one turn, the main shell's. The others are named in frames (specs/link.md 5.5). */
-static void interrupt_subshells(struct front *f)
+static bool interrupt_one(struct front *f, struct request *r)
+{
+	size_t begin = peer_begin(&f->main.peer);
+
+	msgpack_write_array(&f->main.peer.out, 1);
+	msgpack_write_u64(&f->main.peer.out, r->turn);
+	return peer_end(&f->main.peer, begin, LINK_INTERRUPT) == 0;
+}
+
+/* The worker reads its link at once, although the main shell is busy. */
+static void interrupts_sent(struct front *f)
+{
+	if (f->main.current && peer_flush(&f->main.peer) >= 0)
+		worker_signal(&f->worker);
+}
+
+static void interrupt_subshells(struct front *f, uint64_t now)
 {
 	bool sent = false;
 
 	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++) {
-		struct request *r = f->subshells[i].in_use ? f->subshells[i].current : NULL;
-		size_t begin;
+		struct request *r = subshell_request(f, i);
 
 		if (!r)
 			continue;
-		begin = peer_begin(&f->main.peer);
-		msgpack_write_array(&f->main.peer.out, 1);
-		msgpack_write_u64(&f->main.peer.out, r->turn);
-		if (peer_end(&f->main.peer, begin, LINK_INTERRUPT) < 0)
-			return;
-		r->interrupted = true;
-		sent = true;
+		if (!r->interrupted) {
+			r->interrupted = true;
+			r->interrupt_next = now + FRONT_INTERRUPT_POLITE_USEC;
+			r->interrupt_end = now + FRONT_INTERRUPT_GRACE_USEC;
+			f->subshells_at = MIN(f->subshells_at, r->interrupt_next);
+		}
+		sent |= interrupt_one(f, r);
 	}
-	if (sent && f->main.current && peer_flush(&f->main.peer) >= 0)
-		worker_signal(&f->worker);
+	if (sent)
+		interrupts_sent(f);
 }
 
 void life_interrupt(struct front *f, bool group)
@@ -266,7 +284,7 @@ void life_interrupt(struct front *f, bool group)
 
 	if (f->worker_state != WORKER_READY)
 		return;
-	interrupt_subshells(f);
+	interrupt_subshells(f, now);
 	if (!r)
 		return;
 	if (!f->interrupt_turn || f->interrupt_turn != r->turn) {
@@ -284,16 +302,49 @@ void life_interrupt(struct front *f, bool group)
 		signal_group();
 }
 
+static void kill_interrupted(struct front *f)
+{
+	log_warning("the interrupted cell did not end within %llu s, killing the worker",
+	    FRONT_INTERRUPT_GRACE_USEC / USEC_PER_SEC);
+	f->killed_worker = true;
+	f->interrupt_turn = 0;
+	f->subshells_at = USEC_NEVER;
+	life_condemn(f);
+}
+
+/* After the time that code has for its clean-up the exception is raised again and again, then comes the kill. */
+static void subshells_tick(struct front *f, uint64_t now)
+{
+	bool sent = false;
+
+	f->subshells_at = USEC_NEVER;
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++) {
+		struct request *r = subshell_request(f, i);
+
+		if (!r || !r->interrupted)
+			continue;
+		if (now >= r->interrupt_end) {
+			kill_interrupted(f);
+			return;
+		}
+		if (now >= r->interrupt_next) {
+			r->interrupt_next = now + FRONT_INTERRUPT_REPEAT_USEC;
+			sent |= interrupt_one(f, r);
+		}
+		f->subshells_at = MIN(f->subshells_at, MIN(r->interrupt_next, r->interrupt_end));
+	}
+	if (sent)
+		interrupts_sent(f);
+}
+
 void life_interrupt_tick(struct front *f, uint64_t now)
 {
+	if (now >= f->subshells_at)
+		subshells_tick(f, now);
 	if (!f->interrupt_turn || now < MIN(f->interrupt_next, f->interrupt_end))
 		return;
 	if (now >= f->interrupt_end) {
-		log_warning("the interrupted cell did not end within %llu s, killing the worker",
-		    FRONT_INTERRUPT_GRACE_USEC / USEC_PER_SEC);
-		f->killed_worker = true;
-		f->interrupt_turn = 0;
-		life_condemn(f);
+		kill_interrupted(f);
 		return;
 	}
 	if (life_times_raised(f) != f->interrupt_seen && now < f->interrupt_polite) {
@@ -302,7 +353,7 @@ void life_interrupt_tick(struct front *f, uint64_t now)
 		return;
 	}
 	f->interrupt_step++;
-	f->interrupt_next = now + (f->interrupt_step < 3 ? 60 : 100) * USEC_PER_MSEC;
+	f->interrupt_next = now + (f->interrupt_step < 3 ? 60 * USEC_PER_MSEC : FRONT_INTERRUPT_REPEAT_USEC);
 	interrupt_now(f, f->interrupt_step < 3 ? 1 : 2);
 }
 
@@ -338,6 +389,15 @@ void life_violation(struct front *f, const struct error *why)
 	life_condemn(f);
 }
 
+/* A worker may hang before it speaks: in a sitecustomize, on a file system that does not answer. */
+void life_start_tick(struct front *f, uint64_t now)
+{
+	if (f->worker_state != WORKER_STARTING || now < f->start_deadline)
+		return;
+	f->start_deadline = USEC_NEVER;
+	worker_kill(&f->worker);
+}
+
 /* Death. */
 
 static void describe_death(const struct front *f, char *text, size_t size)
@@ -347,6 +407,9 @@ static void describe_death(const struct front *f, char *text, size_t size)
 	worker_describe_status(f->worker.exit_status, status, sizeof(status));
 	if (f->violation.code)
 		(void)snprintf(text, size, "the worker was ended, it broke the rules of its link: %s", f->violation.text);
+	else if (f->start_deadline == USEC_NEVER)
+		(void)snprintf(text, size, "the worker had not started after %u s (--start-timeout) and was killed",
+		    f->options->start_timeout_sec);
 	else if (WIFSIGNALED(f->worker.exit_status))
 		(void)snprintf(text, size, "the worker was killed by %s", status);
 	else
@@ -359,6 +422,8 @@ static void fail_request(struct front *f, struct request *r, const char *sentenc
 
 	if (f->ending) {
 		why = (struct failure){ "KernelShutdown", "the kernel was shut down", SLICE_NULL, "shutdown", "lost" };
+	} else if (f->killed_worker && !r->interrupted) {
+		why.evalue = "another cell did not react to its interrupt; the worker was killed and the variables are lost";
 	} else if (f->killed_worker) {
 		why = (struct failure){ "KeyboardInterrupt",
 			"the cell did not react to the interrupt; its worker was killed and the variables are lost",
@@ -419,6 +484,7 @@ static void bury(struct front *f)
 	worker_close(&f->worker);
 	f->worker_state = WORKER_ABSENT;
 	f->interrupt_turn = 0;
+	f->subshells_at = USEC_NEVER;
 	f->blocked = false; /* the next worker's descriptors begin unpaused */
 	sender_hurry(f->sender, f->ending);
 }
@@ -427,6 +493,8 @@ static int death_exit_code(const struct front *f)
 {
 	int status = f->worker.exit_status;
 
+	if (f->start_deadline == USEC_NEVER)
+		return 1;
 	if (WIFSIGNALED(status))
 		return 128 + WTERMSIG(status);
 	return WEXITSTATUS(status) ? WEXITSTATUS(status) : 1;
@@ -453,10 +521,29 @@ static void replace(struct front *f)
 	life_confirm_start(f);
 }
 
+/* What the worker before has left running is ended before the next one starts. */
+void life_replace_tick(struct front *f, uint64_t now)
+{
+	if (!f->ending && sweep_tick(&f->sweep, now))
+		replace(f);
+}
+
+/* There will be no worker. */
+static void refuse_waiting(struct front *f, const char *sentence)
+{
+	intake_drain_shell(f);
+	lane_refuse_queue(f, &f->main, "WorkerCrashed", sentence);
+	lane_refuse_queue(f, &f->debug, "WorkerCrashed", sentence);
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].in_use)
+			lane_refuse_queue(f, &f->subshells[i], "WorkerCrashed", sentence);
+}
+
 static void worker_died(struct front *f, int status)
 {
 	char sentence[700];
 	bool was_ready, served, by_us, planned;
+	uint64_t now;
 	int code;
 
 	f->worker.pid = 0; /* reaped: the number may belong to another process by now */
@@ -470,10 +557,10 @@ static void worker_died(struct front *f, int status)
 	was_ready = f->worker_state != WORKER_STARTING;
 	by_us = f->killed_worker;
 	code = death_exit_code(f);
-	if (!f->ending && !planned)
-		log_warning("%s", sentence);
-	if (!was_ready && !f->ending)
+	if (!f->ending && !was_ready)
 		say_why_it_never_started(f, sentence);
+	else if (!f->ending && !planned)
+		log_warning("%s", sentence);
 	fail_lane(f, &f->main, sentence);
 	fail_lane(f, &f->debug, sentence);
 	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
@@ -484,9 +571,12 @@ static void worker_died(struct front *f, int status)
 		return;
 	f->n_early_deaths = served || planned ? 0 : f->n_early_deaths + 1;
 	if (by_us || (f->options->on_crash == ON_CRASH_RESPAWN && f->n_early_deaths < FRONT_MAX_EARLY_DEATHS)) {
-		life_end_descendants(f);
-		replace(f);
+		now = clock_monotonic_usec();
+		sweep_start(&f->sweep, now);
+		life_replace_tick(f, now);
 	} else {
+		if (!was_ready)
+			refuse_waiting(f, sentence);
 		life_shutdown(f, planned ? 0 : code, false);
 	}
 }
@@ -539,6 +629,15 @@ static void refuse_queue(struct front *f, struct lane *lane)
 		refuse_at_end(f, r);
 }
 
+/* Whether nothing that the tenant has left is running any more; begins to see to it. */
+static bool is_swept(struct front *f, uint64_t now)
+{
+	if (!f->swept && !f->sweep.running)
+		sweep_start(&f->sweep, now);
+	f->swept |= sweep_tick(&f->sweep, now);
+	return f->swept;
+}
+
 void life_ending_tick(struct front *f, uint64_t now)
 {
 	if (f->worker_state == WORKER_LEAVING && now >= f->exit_deadline) {
@@ -560,37 +659,5 @@ void life_ending_tick(struct front *f, uint64_t now)
 		if (f->subshells[i].in_use)
 			refuse_queue(f, &f->subshells[i]);
 	refuse_asking(f);
-	life_end_descendants(f);
-	f->finished = true;
-}
-
-static void reap_until(uint64_t deadline)
-{
-	while (clock_monotonic_usec() < deadline) {
-		sigset_t child;
-		struct timespec wait = { 0, 5 * 1000 * 1000 };
-
-		while (waitpid(-1, NULL, WNOHANG) > 0)
-			continue;
-		if (waitpid(-1, NULL, WNOHANG) < 0)
-			return;
-		(void)sigemptyset(&child);
-		(void)sigaddset(&child, SIGCHLD);
-		(void)sigtimedwait(&child, NULL, &wait);
-	}
-}
-
-/* Whatever the tenant left running: asked first, then killed. */
-void life_end_descendants(struct front *f)
-{
-	(void)f;
-	while (waitpid(-1, NULL, WNOHANG) > 0)
-		continue;
-	if (waitpid(-1, NULL, WNOHANG) < 0)
-		return;
-	if (worker_signal_descendants(0, SIGTERM) == 0)
-		return;
-	reap_until(clock_monotonic_usec() + DESCENDANTS_TERM_USEC);
-	for (int i = 0; i < 5 && worker_signal_descendants(0, SIGKILL) > 0; i++)
-		reap_until(clock_monotonic_usec() + DESCENDANTS_KILL_USEC / 5);
+	f->finished = is_swept(f, now);
 }

@@ -8,7 +8,7 @@
 #include <stdio.h>
 #include <string.h>
 
-enum kind { TEXT, FLAG, TEXT_LIST };
+enum kind { TEXT, FLAG, TEXT_LIST, SECONDS };
 
 static const struct option_row {
 	const char *name;  /* without dashes */
@@ -25,6 +25,7 @@ static const struct option_row {
 	{ "ip", "IPKernelApp.ip", TEXT, AT(ip), "ADDRESS", "Address to listen on when there is no connection file (default 127.0.0.1).", false },
 	{ "transport", "IPKernelApp.transport", TEXT, AT(transport), "tcp|ipc", "Transport when there is no connection file (default tcp).", false },
 	{ "history-file", "HistoryManager.hist_file", TEXT, AT(hist_file), "FILE", "SQLite file of the input history, or :memory:.", false },
+	{ "start-timeout", NULL, SECONDS, AT(start_timeout_sec), "SECONDS", "Time that Python has to come up (default 60).", false },
 	{ "verbose", "debug", FLAG, AT(verbose), NULL, "Say more on stderr.", false },
 	{ "user", NULL, FLAG, AT(user), NULL, "Install for this user (default).", true },
 	{ "sys-prefix", NULL, FLAG, AT(sys_prefix), NULL, "Install into the prefix of the interpreter (its venv).", true },
@@ -45,6 +46,18 @@ static const struct option_row *find(const char *name, size_t len)
 	return NULL;
 }
 
+static int read_seconds(const struct option_row *row, const char *value, unsigned *ret, struct error *err)
+{
+	char *end;
+	unsigned long n = strtoul(value, &end, 10);
+
+	if (value[0] < '0' || value[0] > '9' || *end || n < 1 || n > OPTIONS_START_TIMEOUT_MAX_SEC)
+		return error_set(err, -EINVAL, "--%s %s: it must be a whole number of seconds, 1 to %d", row->name, value,
+		    OPTIONS_START_TIMEOUT_MAX_SEC);
+	*ret = (unsigned)n;
+	return 0;
+}
+
 static int apply(const struct option_row *row, struct options *o, const char *value, struct error *err)
 {
 	void *field = (char *)o + row->offset;
@@ -55,6 +68,8 @@ static int apply(const struct option_row *row, struct options *o, const char *va
 	}
 	if (!value)
 		return error_set(err, -EINVAL, "--%s needs a value (%s)", row->name, row->value_name);
+	if (row->kind == SECONDS)
+		return read_seconds(row, value, field, err);
 	if (row->kind == TEXT) {
 		if (!value[0])
 			return error_set(err, -EINVAL, "%s%s: the value is empty (%s)", row->name[1] ? "--" : "-", row->name,
@@ -128,6 +143,7 @@ int options_parse(int argc, char *argv[], struct options *ret, struct error *err
 		.hist_file = "",
 		.history_enabled = true,
 		.name = "husk",
+		.start_timeout_sec = OPTIONS_START_TIMEOUT_SEC,
 	};
 	int first = 1, r = 0;
 

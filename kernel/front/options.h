@@ -9,6 +9,8 @@
 #include "protocol/base/error.h"
 
 #define OPTIONS_MAX_PASSED 256
+#define OPTIONS_START_TIMEOUT_SEC 60
+#define OPTIONS_START_TIMEOUT_MAX_SEC 3600
 
 enum on_crash { ON_CRASH_DIE, ON_CRASH_RESPAWN };
 enum command { COMMAND_RUN, COMMAND_INSTALL, COMMAND_HELP, COMMAND_VERSION };
@@ -23,6 +25,7 @@ struct options {
 	bool history_enabled;
 	bool verbose;
 	enum on_crash on_crash;
+	unsigned start_timeout_sec; /* that a worker has to get ready in */
 	/* install */
 	bool user;
 	bool sys_prefix;

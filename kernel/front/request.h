@@ -26,7 +26,8 @@ struct request {
 	bool allow_stdin;
 	bool aborted;           /* waits only for its "aborted" reply */
 	bool interrupted;       /* an interrupt was sent to it */
-	bool killed;            /* the interrupt ended in a kill */
+	uint64_t interrupt_next; /* of a subshell's request that was interrupted: when again, */
+	uint64_t interrupt_end;  /* and when the worker is killed */
 	uint32_t raised_before; /* interrupts that the worker had seen when it began */
 	bool waits_for_input;
 	uint32_t input_turn;    /* that asked for it: an outlived thread has an earlier one */

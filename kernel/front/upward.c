@@ -28,12 +28,17 @@ static int read_turn(struct msgpack_reader *m, uint32_t *ret)
 	return 0;
 }
 
-static int read_json(struct msgpack_reader *m, struct slice *ret)
+int upward_read_json(struct msgpack_reader *m, enum json_type type, struct slice *ret)
 {
 	*ret = SLICE_NULL;
 	if (msgpack_read_if_nil(m))
 		return 0;
-	return msgpack_read_str_or_bin(m, ret) < 0 || !json_is_valid_object(*ret) ? -EBADMSG : 0;
+	return msgpack_read_str_or_bin(m, ret) < 0 || json_type(*ret) != type || !json_is_valid(*ret) ? -EBADMSG : 0;
+}
+
+static int read_object(struct msgpack_reader *m, struct slice *ret)
+{
+	return upward_read_json(m, JSON_OBJECT, ret);
 }
 
 static int read_buffers(struct msgpack_reader *m, struct slice ret[MAX_OUT_BUFFERS], size_t *ret_n)
@@ -195,7 +200,7 @@ static int on_display(struct front *f, struct lane *lane, struct peer_frame *fra
 	buffer_append_char(&content, '{');
 	if (append_data(&content, m) < 0)
 		return bad(err, frame->type, "data");
-	if (read_json(m, &metadata) < 0 || read_json(m, &transient) < 0 ||
+	if (read_object(m, &metadata) < 0 || read_object(m, &transient) < 0 ||
 	    read_buffers(m, buffers, &out.n_buffers) < 0)
 		return bad(err, frame->type, "metadata, transient or buffers");
 	append_object(&content, "metadata", metadata);
@@ -243,7 +248,7 @@ static int on_publish(struct front *f, struct lane *lane, struct peer_frame *fra
 	(void)lane;
 	if (read_turn(m, &turn) < 0 || msgpack_read_str(m, &name) < 0 || !is_plain_name(name) || is_reserved(name))
 		return bad(err, frame->type, "turn or msg_type");
-	if (read_json(m, &json) < 0 || read_json(m, &metadata) < 0)
+	if (read_object(m, &json) < 0 || read_object(m, &metadata) < 0)
 		return bad(err, frame->type, "content or metadata");
 	if (!msgpack_read_if_nil(m) && (msgpack_read_str(m, &topic) < 0 || topic.len >= sizeof(topic_text)))
 		return bad(err, frame->type, "topic");
@@ -320,7 +325,7 @@ static int on_answer(struct front *f, struct lane *lane, struct peer_frame *fram
 
 	if (outstanding(lane, frame, false, err) < 0)
 		return -EBADMSG;
-	if (read_json(&frame->fields, &json) < 0 || read_json(&frame->fields, &metadata) < 0 ||
+	if (read_object(&frame->fields, &json) < 0 || read_object(&frame->fields, &metadata) < 0 ||
 	    read_buffers(&frame->fields, buffers, &n_buffers) < 0)
 		return bad(err, frame->type, "content, metadata or buffers");
 	lane->current = NULL;
@@ -381,7 +386,7 @@ static int on_ask(struct front *f, struct lane *lane, struct peer_frame *frame, 
 	struct slice what, args;
 
 	if (msgpack_read_u64(&frame->fields, &id) < 0 || id > UINT32_MAX ||
-	    msgpack_read_str(&frame->fields, &what) < 0 || read_json(&frame->fields, &args) < 0)
+	    msgpack_read_str(&frame->fields, &what) < 0 || read_object(&frame->fields, &args) < 0)
 		return bad(err, frame->type, "a field");
 	if (!slice_equal_str(what, "history"))
 		return error_set(err, -EBADMSG, "ASK for something the front does not have");
@@ -392,19 +397,22 @@ static int on_ask(struct front *f, struct lane *lane, struct peer_frame *frame, 
 
 static int on_exit_asked(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
 {
-	uint64_t code;
+	uint64_t code, now = clock_monotonic_usec();
 
 	(void)lane;
 	if (msgpack_read_u64(&frame->fields, &code) < 0)
 		return bad(err, frame->type, "code");
-	f->tenant_exit = true;
-	if (f->options->on_crash == ON_CRASH_DIE) {
-		f->ending_not_before = clock_monotonic_usec() + FRONT_EXIT_DELAY_USEC;
-		life_shutdown(f, 0, false);
+	if (f->worker_state == WORKER_STARTING)
+		return error_set(err, -EBADMSG, "EXIT came before READY");
+	if (f->worker_state == WORKER_LEAVING)
 		return 0;
+	f->tenant_exit = true;
+	f->worker_state = WORKER_LEAVING; /* nothing is begun in it any more; the REPLY of this turn comes next */
+	f->exit_deadline = now + FRONT_SHUTDOWN_GRACE_USEC;
+	if (f->options->on_crash == ON_CRASH_DIE) {
+		f->ending_not_before = now + FRONT_EXIT_DELAY_USEC;
+		life_shutdown(f, 0, false);
 	}
-	f->worker_state = WORKER_LEAVING;
-	f->exit_deadline = clock_monotonic_usec() + FRONT_SHUTDOWN_GRACE_USEC;
 	return 0;
 }
 

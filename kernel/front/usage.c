@@ -3,18 +3,19 @@
  * usage: usage_reply in ipykernel's field names (wire.md 7), read from /proc: the kernel is the front and everything below it.
  * CPU percentages are since the question before, as psutil gives them to ipykernel.
  */
-#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
 #include "kernel/front/front.h"
+#include "kernel/front/processes.h"
 #include "protocol/wire/json.h"
 
-#define MAX_COUNTED 512
+#define MAX_MEASURED 512u /* the kernel walks a process's page tables for each */
 
 struct sums {
+	unsigned n_measured;
 	unsigned long long pss_kb;
 	unsigned long long ticks;
 };
@@ -38,56 +39,25 @@ static unsigned long long field_kb(const char *text, const char *name)
 	return kb;
 }
 
-static pid_t add_process(pid_t pid, struct sums *s)
+static void add_process(const struct process *p, void *data)
 {
+	struct sums *s = data;
 	char path[64], text[4096];
-	const char *p;
-	unsigned long long user = 0, system = 0;
-	int ppid = 0;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	if (read_file(path, text, sizeof(text)) <= 0 || !(p = strrchr(text, ')')))
-		return 0;
-	if (sscanf(p + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &ppid, &user, &system) != 3)
-		return 0;
-	if (!s)
-		return ppid;
-	s->ticks += user + system;
-	(void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)pid);
-	if (read_file(path, text, sizeof(text)) > 0)
+	s->ticks += p->ticks;
+	(void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)p->pid);
+	if (s->n_measured++ < MAX_MEASURED && read_file(path, text, sizeof(text)) > 0)
 		s->pss_kb += field_kb(text, "\nPss");
-	return ppid;
-}
-
-static bool is_ours(pid_t pid)
-{
-	pid_t self = getpid();
-
-	for (int depth = 0; pid > 1 && depth < 64; depth++) {
-		if (pid == self)
-			return true;
-		pid = add_process(pid, NULL);
-	}
-	return false;
 }
 
 static struct sums sum_kernel(void)
 {
+	struct process self;
 	struct sums s = { 0 };
-	DIR *dir = opendir("/proc");
-	struct dirent *e;
-	int n = 0;
 
-	while (dir && n < MAX_COUNTED && (e = readdir(dir)) != NULL) {
-		pid_t pid = (pid_t)atoi(e->d_name);
-
-		if (pid > 1 && is_ours(pid)) {
-			(void)add_process(pid, &s);
-			n++;
-		}
-	}
-	if (dir)
-		(void)closedir(dir);
+	if (processes_read(getpid(), &self) == 0)
+		add_process(&self, &s);
+	(void)processes_below(add_process, &s);
 	return s;
 }
 

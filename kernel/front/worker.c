@@ -8,7 +8,6 @@
  */
 #include "kernel/front/worker.h"
 
-#include <dirent.h>
 #include <errno.h>
 #include <fcntl.h>
 #include <poll.h>
@@ -26,7 +25,6 @@
 
 #define INTERRUPT_SIGNAL (SIGRTMIN + 5)
 #define PIPE_SIZE (256 << 10)
-#define MAX_PROCESSES 4096
 
 int worker_prepare(struct worker *w, int ret_child_fds[2], struct error *err)
 {
@@ -182,56 +180,4 @@ void worker_describe_status(int status, char *ret_text, size_t size)
 	} else {
 		(void)snprintf(ret_text, size, "exit code %d", WEXITSTATUS(status));
 	}
-}
-
-/* Parent of a process; 0 when it is gone. The command in brackets may hold anything, so it is skipped from behind. */
-static pid_t parent_of(pid_t pid)
-{
-	char path[64], text[512];
-	const char *p;
-	int ppid = 0;
-	ssize_t n;
-	_cleanup_(closep) int fd = -1;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
-	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
-	if (n <= 0)
-		return 0;
-	text[n] = '\0';
-	p = strrchr(text, ')');
-	if (!p || sscanf(p + 1, " %*c %d", &ppid) != 1)
-		return 0;
-	return ppid;
-}
-
-static bool is_below(pid_t pid, pid_t root)
-{
-	for (int depth = 0; pid > 1 && depth < 64; depth++) {
-		if (pid == root)
-			return true;
-		pid = parent_of(pid);
-	}
-	return false;
-}
-
-unsigned worker_signal_descendants(pid_t except, int signal_number)
-{
-	DIR *dir = opendir("/proc");
-	pid_t self = getpid();
-	unsigned n = 0;
-	struct dirent *e;
-
-	while (dir && n < MAX_PROCESSES && (e = readdir(dir)) != NULL) {
-		pid_t pid = (pid_t)atoi(e->d_name);
-
-		if (pid <= 1 || pid == self || pid == except || !is_below(pid, self))
-			continue;
-		n++;
-		if (signal_number)
-			(void)kill(pid, signal_number);
-	}
-	if (dir)
-		(void)closedir(dir);
-	return n;
 }

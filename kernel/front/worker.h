@@ -45,7 +45,4 @@ void worker_signal(const struct worker *w);
 /* "signal 11 (SIGSEGV)" or "exit code 3". */
 void worker_describe_status(int wait_status, char *ret_text, size_t size);
 
-/* All processes below this one (the front is their subreaper): sends the signal; returns how many were met. */
-unsigned worker_signal_descendants(pid_t except, int signal_number);
-
 #endif

@@ -299,6 +299,15 @@ def test_43_exit_ends_the_process(kernel: Kernel, client: Client, code: str) -> 
     assert [m.type for m in client.log if m.channel == "iopub"][-1] in ("shutdown_reply", "status")
 
 
+@pytest.mark.husk
+def test_43_what_follows_exit_runs_in_the_next_worker(start_kernel: Any) -> None:
+    client = start_kernel(args=["--on-crash=respawn"]).connect()
+    for _ in range(5):
+        ids = [client.send_code(code) for code in ("x = 1", "exit()", "'x' in globals()")]
+        assert client.finish(ids[1]).ok()
+        assert client.finish(ids[2]).ok().result == "False"
+
+
 @pytest.mark.ipython
 @pytest.mark.parametrize("code", ["?print", "print?", "print??", "x = 5\n%page x", "import os\nos.path?"])
 def test_44_one_page_payload(client: Client, code: str) -> None:

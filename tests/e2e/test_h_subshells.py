@@ -211,6 +211,37 @@ def test_93_interrupt_during_a_subshell_cell(client: Client, subshell: str) -> N
     assert execute(client, subshell, "x").ok().result == "5"
 
 
+@pytest.mark.husk
+@pytest.mark.stderr(r"did not end within|killed by signal 9")
+def test_93_interrupt_of_a_blocked_call_in_a_subshell(client: Client, subshell: str) -> None:
+    """What does not react within the grace period ends as in the main shell: with the worker."""
+    msg_id = send_code(client, subshell, "print('started', flush=True)\nimport ctypes; ctypes.CDLL(None).sleep(1000)")
+    client.stream(msg_id, "started")
+    client.request("interrupt_request", channel="control").ok()
+    turn = client.finish(msg_id, 30).failed("KeyboardInterrupt")
+    assert turn.verdict == "interrupted"
+    assert turn.reply.metadata["husk"]["state"] == "lost"
+    assert client.execute("1").ok().result == "1"
+    assert execute(client, subshell, "2").ok().result == "2"
+
+
+@pytest.mark.husk
+def test_93_interrupt_of_a_subshell_that_catches_it_is_repeated(client: Client, subshell: str) -> None:
+    code = """
+import time
+print('started', flush=True)
+try:
+    while True: time.sleep(0.01)
+except KeyboardInterrupt:
+    while True: time.sleep(0.01)
+"""
+    msg_id = send_code(client, subshell, code)
+    client.stream(msg_id, "started")
+    client.request("interrupt_request", channel="control").ok()
+    turn = client.finish(msg_id, 30).failed("KeyboardInterrupt")
+    assert turn.reply.metadata["husk"]["state"] == "kept"
+
+
 def test_93_interrupt_of_the_main_shell_spares_an_idle_subshell(kernel: Kernel, client: Client, subshell: str) -> None:
     msg_id = client.send_code("print('started', flush=True)\nwhile True: pass")
     client.stream(msg_id, "started")

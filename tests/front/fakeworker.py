@@ -19,7 +19,7 @@ import threading
 import time
 from typing import Any
 
-START, EXECUTE, REQUEST, INPUT_REPLY, TOLD, SHUTDOWN, ATTACH = range(1, 8)
+START, EXECUTE, REQUEST, INPUT_REPLY, TOLD, SHUTDOWN, ATTACH, INTERRUPT = range(1, 9)
 HELLO, READY, FATAL, DISPLAY, PUBLISH, ERROR, REPLY, ANSWER, ASK_INPUT, ASK, EXIT = range(64, 75)
 RING_DATA, RING_SIZE, RING_MARKS, N_MARKS = 20480, 2 << 20, 128, 1024
 
@@ -221,6 +221,8 @@ class Worker:
                 self.run(kind, fields)
             elif kind == ATTACH:
                 threading.Thread(target=Worker(self.fds.pop(0), self).serve, daemon=True).start()
+            elif kind == INTERRUPT:
+                self.kept["interrupts"] = self.kept.get("interrupts", 0) + 1
             elif kind == SHUTDOWN:
                 os._exit(0)
 

@@ -118,6 +118,12 @@ static void test_wrong_arguments_name_argument_and_allowed_values(void **state)
 		{ "-f", NULL, { "--f", "needs a value" } },
 		{ "--on-crash", "sometimes", { "sometimes", "die or respawn" } },
 		{ "--on-crash", NULL, { "--on-crash", "die or respawn" } },
+		{ "--start-timeout", "0", { "--start-timeout 0", "1 to 3600" } },
+		{ "--start-timeout", "3601", { "3601", "1 to 3600" } },
+		{ "--start-timeout", "-1", { "-1", "1 to 3600" } },
+		{ "--start-timeout", "1.5", { "1.5", "1 to 3600" } },
+		{ "--start-timeout", "99999999999999999999", { "99999999999999999999", "1 to 3600" } },
+		{ "--start-timeout", NULL, { "--start-timeout", "SECONDS" } },
 		{ "--transport", "udp", { "udp", "tcp or ipc" } },
 		{ "--env", "NOEQUALS", { "NOEQUALS", "KEY=VALUE" } },
 		{ "--env", "=x", { "=x", "KEY=VALUE" } },
@@ -142,6 +148,20 @@ static void test_crash_policy_is_read_in_both_forms(void **state)
 	assert_int_equal(o.on_crash, ON_CRASH_RESPAWN);
 	assert_int_equal(PARSE(&o, &err, text("--on-crash"), text("die")), 0);
 	assert_int_equal(o.on_crash, ON_CRASH_DIE);
+}
+
+static void test_the_time_to_start_is_a_minute_unless_told(void **state)
+{
+	struct options o;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(PARSE(&o, &err, text("-f"), text("x")), 0);
+	assert_int_equal(o.start_timeout_sec, OPTIONS_START_TIMEOUT_SEC);
+	assert_int_equal(PARSE(&o, &err, text("--start-timeout=3600")), 0);
+	assert_int_equal(o.start_timeout_sec, 3600);
+	assert_int_equal(PARSE(&o, &err, text("--start-timeout"), text("1")), 0);
+	assert_int_equal(o.start_timeout_sec, 1);
 }
 
 static void test_install_is_a_command_with_options_of_its_own(void **state)
@@ -196,6 +216,7 @@ int main(void)
 		cmocka_unit_test(test_too_many_configuration_arguments_are_refused),
 		cmocka_unit_test(test_wrong_arguments_name_argument_and_allowed_values),
 		cmocka_unit_test(test_crash_policy_is_read_in_both_forms),
+		cmocka_unit_test(test_the_time_to_start_is_a_minute_unless_told),
 		cmocka_unit_test(test_install_is_a_command_with_options_of_its_own),
 		cmocka_unit_test(test_help_and_version_are_commands),
 		cmocka_unit_test(test_dashes_alone_and_empty_arguments_do_no_harm),

@@ -7,7 +7,6 @@
 #include <poll.h>
 #include <signal.h>
 #include <sys/mman.h>
-#include <sys/prctl.h>
 #include <sys/socket.h>
 #include <sys/wait.h>
 
@@ -180,38 +179,6 @@ static void test_killing_no_worker_kills_nobody(void **state)
 }
 
 /* A child whose child runs in a session of its own: both lie below this process. */
-static void test_descendants_are_found_in_other_sessions_too(void **state)
-{
-	int ready[2];
-	char byte;
-	pid_t child;
-
-	(void)state;
-	assert_int_equal(pipe(ready), 0);
-	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-	child = fork();
-	if (child == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (fork() == 0) {
-			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-			(void)setsid();
-			(void)!write(ready[1], "x", 1);
-		}
-		for (;;)
-			(void)pause();
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	assert_int_equal(worker_signal_descendants(0, 0), 2);
-	assert_int_equal(worker_signal_descendants(child, 0), 1);
-	assert_int_equal(worker_signal_descendants(0, SIGKILL), 2);
-	assert_true(waitpid(-1, NULL, 0) > 0);
-	assert_true(waitpid(-1, NULL, 0) > 0);
-	assert_int_equal(waitpid(-1, NULL, WNOHANG), -1);
-	assert_int_equal(worker_signal_descendants(0, 0), 0);
-	(void)close(ready[0]);
-	(void)close(ready[1]);
-}
-
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
@@ -221,7 +188,6 @@ int main(void)
 		cmocka_unit_test(test_a_thousand_workers_leave_no_descriptor),
 		cmocka_unit_test(test_a_launcher_that_is_not_there_ends_with_127),
 		cmocka_unit_test(test_killing_no_worker_kills_nobody),
-		cmocka_unit_test(test_descendants_are_found_in_other_sessions_too),
 	};
 
 	return cmocka_run_group_tests(tests, make_launcher, remove_launcher);

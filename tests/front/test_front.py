@@ -76,6 +76,26 @@ def test_workers_that_never_get_ready_are_not_respawned_for_ever(start: StartFro
     assert kernel.stderr().count("before Python was up") == 3
 
 
+@pytest.mark.parametrize("phase", ["boot", "hello"])
+def test_a_worker_that_never_gets_ready_is_ended_and_everything_answered(start: StartFront, phase: str) -> None:
+    kernel = start("--start-timeout=1", expect_exit=(1,), **{phase: HANG})
+    client = kernel.connect(ready=False)
+    ids = [client.send_code("1"), client.send("complete_request", {"code": ""})]
+    for msg_id in ids:
+        assert "--start-timeout" in client.finish(msg_id).failed("WorkerCrashed").content["evalue"]
+    assert kernel.wait_exit() == 1
+    (line,) = kernel.stderr().splitlines()
+    assert "not started after 1 s" in line and "before Python was up" in line
+
+
+def test_a_worker_that_hangs_once_is_replaced_and_what_waits_is_served(start: StartFront, tmp_path: Path) -> None:
+    mark = str(tmp_path / "mark")
+    once = f"if not os.path.exists({mark!r}):\n open({mark!r}, 'w')\n {HANG}"
+    kernel = start(RESPAWN, "--start-timeout=1", boot=once)
+    client = kernel.connect(ready=False)
+    assert_serves(client)
+
+
 def test_workers_that_die_right_after_ready_are_not_respawned_for_ever(start: StartFront) -> None:
     boot = "import threading; threading.Timer(0.05, lambda: os._exit(4)).start()"
     kernel = start(RESPAWN, expect_exit=(4,), boot=boot)
@@ -163,6 +183,8 @@ LIES = {
     "hello_again": "w.send(HELLO, [1, {}])",
     "down_frame": "w.send(EXECUTE, [1] * 8)",
     "bad_json": "w.send(PUBLISH, [w.turn, 'x', b'{\"a\": NaN}', None, None, []])",
+    "payload_of_no_list": "w.send(REPLY, [w.turn, 0, 1, 2, b'{}', None, None, None])",
+    "expressions_of_no_object": "w.send(REPLY, [w.turn, 0, 1, 2, None, b'[]', None, None])",
     "status_of_its_own": "w.send(PUBLISH, [w.turn, 'status', b'{}', None, None, []])",
     "reply_of_its_own": "w.send(PUBLISH, [w.turn, 'execute_reply', b'{}', None, None, []])",
     "ring_head": "w.put(8, 1 << 60); os.write(5, struct.pack('=Q', 1))",
@@ -278,6 +300,36 @@ def test_a_cell_that_ignores_interrupts_is_killed_and_named(start: StartFront) -
     assert_serves(client)
 
 
+def test_a_subshells_cell_that_ignores_interrupts_is_killed_and_named(start: StartFront) -> None:
+    kernel = start()
+    client = kernel.connect()
+    subs = [control(client, "create_subshell_request").content["subshell_id"] for _ in range(2)]
+    stuck = client.send("execute_request", {"code": HANG}, header={"subshell_id": subs[0]})
+    client.state(stuck, "busy")
+    control(client, "interrupt_request").ok()
+    others = [client.send("execute_request", {"code": HANG}, header={"subshell_id": subs[1]}), client.send_code(HANG)]
+    for cell in others:
+        client.state(cell, "busy")
+    turn = client.finish(stuck, 30).failed("KeyboardInterrupt")
+    assert (turn.verdict, turn.reply.metadata["husk"]["state"]) == ("interrupted", "lost")
+    for cell in others:
+        assert "another cell" in client.finish(cell).failed("WorkerCrashed").content["evalue"]
+    assert_serves(client)
+    client.request("execute_request", {"code": ""}, header={"subshell_id": subs[0]}).ok()
+
+
+def test_an_interrupt_of_a_subshell_is_repeated_until_its_cell_ends(start: StartFront) -> None:
+    kernel = start()
+    client = kernel.connect()
+    sub = control(client, "create_subshell_request").content["subshell_id"]
+    count = "while w.parent.kept.get('interrupts', 0) < 5: time.sleep(0.01)\nw.result('5')"
+    cell = client.send("execute_request", {"code": count}, header={"subshell_id": sub})
+    client.state(cell, "busy")
+    control(client, "interrupt_request").ok()
+    assert client.finish(cell).ok().result == "5"
+    assert_serves(client)
+
+
 def test_input_again_after_a_caught_interrupt_gets_the_new_answer(start: StartFront) -> None:
     kernel = start()
     client = kernel.connect()
@@ -363,14 +415,37 @@ def test_a_worker_that_ignores_the_shutdown_is_killed(start: StartFront) -> None
 
 
 def test_exit_ends_the_kernel_with_0_and_respawn_replaces_a_worker_that_lingers(start: StartFront) -> None:
-    code = "w.raw = lambda data: w.kept.setdefault('held', []).append(data)\n"
-    code += "w.reply(); w.send(EXIT, [0]); w.link.sendall(b''.join(w.kept['held'])); time.sleep(1000)"
+    code = "w.send(EXIT, [0]); w.reply(); time.sleep(1000)"
     kernel = start()
     kernel.connect().execute(code).ok()
     assert kernel.wait_exit() == 0
     kernel = start(RESPAWN)
     client = kernel.connect()
     client.execute(code).ok()
+    assert_serves(client)
+
+
+@pytest.mark.parametrize("lane", ["main", "subshell"])
+def test_what_arrives_while_a_worker_leaves_waits_for_the_next(start: StartFront, tmp_path: Path, lane: str) -> None:
+    kernel = start(RESPAWN)
+    client = kernel.connect()
+    sub = control(client, "create_subshell_request").content["subshell_id"] if lane == "subshell" else None
+    go = str(tmp_path / "go")
+    leave = f"w.send(EXIT, [0]); w.reply()\nwhile not os.path.exists({go!r}): time.sleep(0.001)\nos._exit(0)"
+    client.finish(client.send("execute_request", {"code": leave}, header={"subshell_id": sub})).ok()
+    ids = [client.send_code("w.result('2')"), client.send("complete_request", {"code": ""})]
+    if sub:
+        ids.append(client.send("execute_request", {"code": ""}, header={"subshell_id": sub}))
+    all_arrived(client)
+    Path(go).touch()
+    for msg_id in ids:
+        client.finish(msg_id).ok()
+
+
+def test_a_worker_that_says_it_leaves_and_does_not_is_killed(start: StartFront) -> None:
+    kernel = start(RESPAWN)
+    client = kernel.connect()
+    client.execute(f"w.send(EXIT, [0]); {HANG}").failed("WorkerCrashed")
     assert_serves(client)
 
 
@@ -564,6 +639,20 @@ def test_what_the_tenant_left_running_ends_with_the_kernel(start: StartFront) ->
     client.execute(code).ok()
     control(client, "shutdown_request").ok()
     assert kernel.wait_exit() == 0
+
+
+def test_control_is_answered_while_the_last_workers_children_are_ended(start: StartFront, tmp_path: Path) -> None:
+    kernel = start(RESPAWN)
+    client = kernel.connect()
+    asked, ready = tmp_path / "asked", tmp_path / "ready"
+    child = f"signal.signal(15, lambda *_: open({str(asked)!r}, 'w')); open({str(ready)!r}, 'w')\n while True: time.sleep(1000)"
+    parent = f"while not os.path.exists({str(ready)!r}): time.sleep(0.001)\nos._exit(1)"
+    client.execute(f"if os.fork() == 0:\n {child}\n{parent}").failed("WorkerCrashed")
+    wait_until(asked.exists, "SIGTERM")
+    control(client).ok()
+    client.heartbeat()
+    assert_serves(client)
+    assert len(kernel.workers()) == 1
 
 
 def test_an_ordinary_user_gets_usage(program: Path) -> None:

@@ -105,6 +105,16 @@ DISPLAY = (
     "f.pop(int)", "5", "ip.display_formatter.formatters['text/plain'].for_type(float, lambda v, p, c: p.text('float!'))", "1.5", "[1.5]",
     "_ = ip.display_formatter.formatters['text/plain'].for_type(float, lambda v, p, c: p.text(repr(v)))", "1.5",
     "from IPython.core.display_functions import publish_display_data; publish_display_data({'text/plain': 'p'})", "import sys; sys.displayhook(7)",
+    "_ = f.for_type_by_name('builtins', 'int', lambda v: f'<u>{v}</u>')", "5", "True", "'s'", "f.pop(int)", "5",
+    "_ = f.for_type(object, lambda v: '<o>'); 1", "None", "'s'", "f.pop(object)", "'s'", "f.singleton_printers[id(True)] = lambda v: '<t>'", "True", "f.singleton_printers.clear()", "True",
+    "t = ip.display_formatter.formatters['text/plain']; s = t.singleton_printers.pop(id(True))", "[True]", "t.singleton_printers[id(True)] = lambda v, p, c: p.text('YES')", "True", "(True,)", "t.singleton_printers[id(True)] = s", "True",
+    "t.max_seq_length = 3", "[1, 2, 3, 4, 5]", "t.max_seq_length = 1000", "t.max_width = 10", "[1000, 2000, 3000]", "t.max_width = 79", "[1000, 2000, 3000]",
+    "ip.display_formatter.active_types = ['text/plain']", "5", "ip.display_formatter.active_types = ip.display_formatter.format_types", "5",
+    "ip.display_formatter.format = lambda o, **k: ({'text/plain': 'patched'}, {})", "5", "del ip.display_formatter.format", "5",
+    "from IPython.core import formatters as fs\nclass H(fs.HTMLFormatter):\n    def __call__(self, o): return '<h>'\nip.display_formatter.formatters['text/html'] = H()",
+    "5", "ip.display_formatter.formatters['text/html'] = f", "5", "ip.displayhook.compute_format_data = lambda r: ({'text/plain': 'mine'}, {})", "5", "del ip.displayhook.compute_format_data", "5",
+    "from IPython.core.displayhook import DisplayHook as DH; o = DH.__call__\ndef c(self, r=None):\n    print('seen', r)\n    return o(self, r)\nDH.__call__ = c", "5", "DH.__call__ = o", "5",
+    "before = type(ip.displayhook).update_user_ns\ntype(ip.displayhook).update_user_ns = lambda s, r: (print('ns', r), before(s, r))[1]", "5", "type(ip.displayhook).update_user_ns = before", "5",
 )  # fmt: skip
 WARN = (
     "import warnings; warnings.warn('once')", "warnings.warn('dep', DeprecationWarning)", "'\\d'", "1 is 1", "x = 1\nx is 'a'",
@@ -139,6 +149,15 @@ EVENTS = (
     "ip.ast_node_interactivity = 'last_expr'", "q = 6", "def h(shell, et, ev, tb, tb_offset=None): print('custom', et.__name__)\nip.set_custom_exc((KeyError,), h)",
     "{}['x']", "1/0", "ip.set_custom_exc((), None)", "{}['x']", "log.clear(); log",
     "old = ip.run_cell; ip.run_cell = lambda *a, **k: (print('wrapped'), old(*a, **k))[1]", "7", "del ip.run_cell", "8",
+    "from IPython.core.events import EventManager as E; o = E.trigger\ndef t(self, e, *a, **k):\n    print(e)\n    return o(self, e, *a, **k)\nE.trigger = t", "5", "E.trigger = o", "5",
+    "ip.events.trigger = lambda e, *a: print('own', e)", "5", "del ip.events.trigger", "5",
+    "from IPython.core.builtin_trap import BuiltinTrap as B; o = B.__enter__; import builtins\nB.__enter__ = lambda s: (setattr(builtins, 'marked', 1), o(s))[1]", "builtins.__dict__.pop('marked', 'no')", "B.__enter__ = o", "5",
+    "from IPython.core.display_trap import DisplayTrap as B; o = B.__enter__\nB.__enter__ = lambda s: (print('trap'), o(s))[1]", "5", "B.__enter__ = o", "5",
+    "import builtins; builtins.exit = 5; hasattr(builtins, 'exit')", "hasattr(builtins, 'exit')", "builtins.__dict__.pop('exit', None)", "import sys; sys.displayhook = print; 5", "6", "ip.builtin_trap.auto_builtins['extra'] = 8", "extra", "del ip.builtin_trap.auto_builtins['extra']; 'extra' in dir(builtins)", "'extra' in dir(builtins)",
+    "ip.compile.get_code_name = lambda *a: 'named'", "__import__('sys')._getframe().f_code.co_filename", "del ip.compile.get_code_name", "1",
+    "hm = ip.history_manager; o = type(hm).store_inputs\ntype(hm).store_inputs = lambda s, *a: (print(a[0] > 0), o(s, *a))[1]", "5", "type(hm).store_inputs = o", "In[-2:]",
+    "hm.observe(lambda c: print(c.name, repr(c.new)), ['_i00'])", "5", "hm.unobserve_all('_i00')", "ip.observe(lambda c: print(c.name, c.new), ['execution_count'])", "5", "ip.unobserve_all('execution_count')",
+    "ip.run_code = lambda code, result=None, *, async_=False: type(ip).run_code(ip, code, result, async_=async_)", "5", "1/0", "del ip.run_code", "ip.push({'_': 'mine'})", "_", "5", "_", "del _; 6", "_",
 )  # fmt: skip
 
 

@@ -203,6 +203,21 @@ class Stream(io.TextIOBase):
         pass
 
 
+def _only_ipythons_display() -> None:
+    """Makes the display hook work by IPython's own methods alone."""
+    from IPython.core.displayhook import DisplayHook
+
+    from husk_worker.display import ZMQShellDisplayHook as Ours
+
+    def if_stored(method: object) -> object:
+        return lambda self, *args: method(self, *args) if self.shell.stores_values else None
+
+    Ours.quiet = DisplayHook.quiet
+    Ours.compute_format_data = DisplayHook.compute_format_data
+    Ours.update_user_ns = if_stored(DisplayHook.update_user_ns)
+    Ours.log_output = if_stored(DisplayHook.log_output)
+
+
 def _only_run_cell(boot: object) -> None:
     """Makes the worker run every cell by IPython's own run_cell() or, when it awaits, run_cell_async()."""
     make = boot.Runtime.make_runner
@@ -212,6 +227,7 @@ def _only_run_cell(boot: object) -> None:
         from husk_worker import shellrun
 
         runner = make(runtime, executor)
+        _only_ipythons_display()
         shellrun.ShellRunner._lean_codes = lambda self, code, silent: None
         full = shellrun.ShellRunner._full
 

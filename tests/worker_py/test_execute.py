@@ -65,6 +65,22 @@ def test_order_of_names_in_the_namespace_does_not_tell_which_cells_were_plain(fr
     assert names[-2:] == ["b", "a"]
 
 
+def test_what_a_start_file_changes_in_the_shell_is_in_force_from_the_first_cell(tmp_path):
+    start = tmp_path / "profile_default" / "startup"
+    start.mkdir(parents=True)
+    lines = (
+        "ip = get_ipython()",
+        "ip.input_transformers_cleanup.append(lambda lines: [line.replace('SWAP', '42') for line in lines])",
+        "shown = ip.display_formatter.formatters['text/plain'].for_type(int, lambda n, p, cycle: p.text(f'<{n}>'))",
+    )
+    (start / "00.py").write_text("\n".join(lines))
+    with Front(PYTHONS[0], {"IPYTHONDIR": str(tmp_path)}) as front:
+        if not _has_ipython(PYTHONS[0]):
+            pytest.skip("this interpreter has no IPython")
+        assert front.run("print(SWAP)").out == "42\n"
+        assert front.run("SWAP").value == "<42>"
+
+
 @pytest.mark.parametrize("warm", [False, True])
 def test_counter_history_and_results(front, warm):
     if warm:
@@ -418,13 +434,13 @@ def test_fork_in_a_cell(shell):
     assert shell.run(code).value == "0"
 
 
-def test_exit_comes_after_the_reply(shell):
+def test_exit_is_told_with_the_reply(shell):
     import json
 
     result = shell.run("exit()")
     assert result.ok
     assert json.loads(result.reply["payload"])[0]["source"] == "ask_exit"
-    assert shell.main.recv(10)[0] == "EXIT"
+    assert result.frames[-1][0] == "EXIT"
     assert shell.process.wait(10) == 0
 
 

@@ -107,11 +107,11 @@ def _remember_last(cold: object, shell: object) -> None:
     """The result object of the last plain cell."""
     from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
 
-    from husk_worker import link, shellinfo
+    from husk_worker import link
 
     number, text, raw = cold.cells[-1]
     nothing = link.Request(0, b"", [], b"")
-    info = shellinfo.of(shell).execution_info(ExecutionInfo, raw, True, False, nothing, text)
+    info = shell._info.execution_info(ExecutionInfo, raw, True, False, nothing, text)
     result = ExecutionResult(info)
     result.execution_count = number
     result.result = cold.out.get(number)

@@ -134,8 +134,11 @@ class Runtime:
             self.end_child(None)
         if executor.main:
             _husk.drain()
+        leaves = getattr(self.shell, "exit_now", False)
+        if leaves:
+            link.hold(_husk.EXIT, 0)
         link.answer(request, content, metadata, buffers)
-        if getattr(self.shell, "exit_now", False):
+        if leaves:
             self.exit(0)
 
     # The shell
@@ -222,13 +225,7 @@ class Runtime:
     # The end
 
     def exit(self, code: int) -> None:
-        """Ends the worker after its atexit functions; tells the front first that it is meant."""
-        shell = self.shell
-        if shell is not None and getattr(shell, "exit_now", False):
-            try:
-                self.link.send(_husk.EXIT, code)
-            except _husk.Closed:
-                pass
+        """Ends the worker after its atexit functions. The front knows that it is meant: it said SHUTDOWN or was told EXIT."""
         run_exit_functions()
         _husk.drain()
         getattr(_husk, "exit", os._exit)(code)

@@ -167,7 +167,7 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
     def compute_format_data(self, result: object) -> tuple[dict, dict]:
         """(data, metadata) of a value; exact built-in scalars and flat containers skip the formatters."""
         text = simple_text(result)
-        if text is not None and self.shell.plain_formatters(type(result)):
+        if text is not None and self.shell.shows_plainly(type(result)):
             return {"text/plain": text}, {}
         return super().compute_format_data(result)
 

@@ -99,10 +99,6 @@ class Executor:
 
     def _run(self, request: object, outcome: Outcome) -> None:
         runtime = self.runtime
-        wanted = request.expressions_raw
-        if wanted and wanted.lstrip()[:1] not in (b"{", "{"):
-            outcome.fail("TypeError", "user_expressions is not an object", [])
-            return
         if runtime.shell is None:
             if self._run_cold(request, outcome):
                 return
@@ -193,6 +189,8 @@ class Executor:
             outcome.count = outcome.next_count - 1
         if outcome.error is not None and not outcome.published and outcome.error[2]:
             self.link.send(_husk.ERROR, request.turn, *outcome.error)
+        if outcome.exit:
+            self.link.hold(_husk.EXIT, 0)  # before the reply, so that the front gives this worker nothing more
         self.link.send(
             _husk.REPLY,
             request.turn,

@@ -222,7 +222,8 @@ def splits_whole(body: list, newest: bool) -> bool:
     return True
 
 
-_MAX_WIDTH = 79  # IPython's PlainTextFormatter.max_width
+MAX_WIDTH = 79  # IPython's PlainTextFormatter.max_width
+MAX_ITEMS = 40
 _MAX_BITS = 10000  # beyond this str(int) may be refused by the interpreter
 _SCALARS = frozenset((int, float, bool, str, bytes, complex, type(None), type(...)))
 
@@ -238,13 +239,13 @@ def simple_text(value: object) -> "str | None":
     if kind in _SCALARS:
         return repr(value) if _scalar(value) else None
     if kind is list or kind is tuple:
-        if len(value) > 40 or not all(map(_scalar, value)):
+        if len(value) > MAX_ITEMS or not all(map(_scalar, value)):
             return None
         text = repr(value)
     elif kind is dict:
-        if len(value) > 20 or not all(map(_scalar, value)) or not all(map(_scalar, value.values())):
+        if len(value) > MAX_ITEMS // 2 or not all(map(_scalar, value)) or not all(map(_scalar, value.values())):
             return None
         text = repr(value)
     else:
         return None
-    return text if len(text) <= _MAX_WIDTH else None
+    return text if len(text) <= MAX_WIDTH else None

@@ -13,6 +13,8 @@ import _husk
 from husk_worker import cellname, connection, errors, interactive_pdb, startup, tracebacks
 from husk_worker import link as links
 from husk_worker.display import ZMQDisplayPublisher, ZMQShellDisplayHook
+from husk_worker.printers import Printers
+from husk_worker.shellinfo import ShellInfo
 from husk_worker.streams import adopt
 
 ENVIRONMENT = {
@@ -73,6 +75,7 @@ class ZMQInteractiveShell(InteractiveShell):
     _last_traceback_during_displayhook = False
     _last_error = ("Exception", "")
     _shown = None
+    _info = None
     _printers = None
 
     @default("banner1")
@@ -242,13 +245,10 @@ class ZMQInteractiveShell(InteractiveShell):
             return {"ename": errors.name_of(exception), "evalue": errors.text_of(exception), "traceback": shown[1]}
         return super()._format_exception_for_storage(exception, filename, running_compiled_code)
 
-    def plain_formatters(self, kind: type) -> bool:
-        """Whether values of this built-in type are shown as text/plain only, by the printers that were there at first."""
-        formatter = self.display_formatter
+    def shows_plainly(self, kind: type) -> bool:
+        """Whether values of this built-in type are shown as lean.simple_text() says."""
         printers = self._printers
-        if printers is None or printers.owner is not formatter or printers.formatters is not formatter.formatters:
-            return False
-        return printers.are_plain_for(kind)
+        return printers is not None and printers.owner is self.display_formatter and printers.are_plain_for(kind)
 
     def system_piped(self, cmd: str) -> None:
         """Runs a shell command, its output to the cell; the exit code goes to `_exit_code`. Raises OSError for `cmd &`."""
@@ -268,39 +268,6 @@ class ZMQInteractiveShell(InteractiveShell):
 
 InteractiveShellABC.register(ZMQInteractiveShell)
 ZMQInteractiveShell.__module__ = "ipykernel.zmqshell"
-_PLAIN_KINDS = (int, float, bool, str, bytes, complex, list, tuple, dict, type(None), type(...))
-
-
-class _Printers:
-    """The formatters of a shell as they are at first, and whether they still are so, asked without traitlets' detours."""
-
-    def __init__(self, owner: object) -> None:
-        self.owner = owner
-        self.formatters = owner.formatters
-        self.size = len(self.formatters)
-        self.text = text = self.formatters["text/plain"]
-        # Each look at a trait puts its value where the quick look finds it.
-        self.first = (text.pprint, text.max_width, text.float_format, text.max_seq_length)
-        self.kinds = {kind: text.type_printers.get(kind) for kind in _PLAIN_KINDS}
-        self.active = list(owner.active_types)
-        others = [other for other in self.formatters.values() if other is not text]
-        others += [owner.ipython_display_formatter, owner.mimebundle_formatter]
-        self.others = [(other._trait_values, other.type_printers, other.singleton_printers) for other in others]
-
-    def are_plain_for(self, kind: type) -> bool:
-        """Whether only the text formatter has something to say about values of this type, and says it as at first."""
-        text = self.text._trait_values
-        now = (text["pprint"], text["max_width"], text["float_format"], text["max_seq_length"])
-        if now != self.first or now[:3] != (True, 79, "%r") or len(self.formatters) != self.size:
-            return False
-        if text["type_printers"].get(kind) is not self.kinds.get(kind, self):
-            return False
-        if self.owner._trait_values["active_types"] != self.active:
-            return False
-        for values, printers, singles in self.others:
-            if kind in printers or object in printers or singles or values["type_printers"] is not printers:
-                return False
-        return True
 
 
 def find_out_counting() -> None:
@@ -332,7 +299,9 @@ def build(runtime: object) -> ZMQInteractiveShell:
     session_name = os.environ.get("JPY_SESSION_NAME")
     if session_name:
         shell.user_ns["__session__"] = session_name
-    shell._printers = _Printers(shell.display_formatter)
+    # What is there now is how IPython comes: nothing of the user's has run yet.
+    shell._info = ShellInfo(shell)
+    shell._printers = Printers(shell.display_formatter)
     startup.add_working_directory()
     interactive_pdb.install()
     shell.extension_manager.load_extension("storemagic")  # ipykernel's default_extensions

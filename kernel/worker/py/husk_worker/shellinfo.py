@@ -110,14 +110,3 @@ class ShellInfo:
         if "transformed_cell" in known:
             info.transformed_cell = cell
         return info
-
-
-_infos = {}
-
-
-def of(shell: object) -> ShellInfo:
-    """The ShellInfo of a shell, made at the first call (before any cell has run in it)."""
-    info = _infos.get(id(shell))
-    if info is None:
-        info = _infos[id(shell)] = ShellInfo(shell)
-    return info

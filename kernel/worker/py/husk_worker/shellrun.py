@@ -9,7 +9,7 @@ from _thread import get_ident
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
 
 import _husk
-from husk_worker import errors, jsonable, lean, link, shellinfo
+from husk_worker import errors, jsonable, lean, link
 from husk_worker.shell import ZMQInteractiveShell
 from husk_worker.shellinfo import put
 
@@ -87,7 +87,7 @@ class ShellRunner:
         self.runtime = executor.runtime
         self.shell = shell
         self.aio = executor.aio
-        self.info = shellinfo.of(shell)
+        self.info = shell._info
 
     def run(self, request: object, outcome: object) -> None:
         """Serves an EXECUTE up to its reply, which `outcome` then tells."""

@@ -1,0 +1,24 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* processes: what runs below this process, in whatever session or group, as /proc tells it. */
+#ifndef HUSK_FRONT_PROCESSES_H
+#define HUSK_FRONT_PROCESSES_H
+
+#include <sys/types.h>
+
+#include "protocol/base/util.h"
+
+#define PROCESSES_MAX 4096u /* more are not looked at: a fork bomb must not hold the front */
+
+struct process {
+	pid_t pid;
+	pid_t parent;
+	unsigned long long ticks; /* of processor time, user's and system's */
+};
+
+int processes_read(pid_t pid, struct process *ret) must_check; /* -ESRCH when it is gone */
+
+typedef void processes_fn(const struct process *p, void *data);
+unsigned processes_below(processes_fn *fn, void *data); /* calls fn for each; how many there were. Not this process itself. */
+unsigned processes_signal(int signal_number);           /* to all below; 0: only counts them */
+
+#endif
