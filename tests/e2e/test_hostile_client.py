@@ -18,7 +18,7 @@ import zmq
 
 from husk import CHANNELS, SANITIZED, Client, Kernel, descriptors, megabytes, memory, wait_until
 
-pytestmark = [pytest.mark.husk, pytest.mark.stderr("dropp|refus|descriptor|accept|limit")]
+pytestmark = [pytest.mark.husk, pytest.mark.stderr("dropp|refus|descriptor|accept|limit|was closed")]
 
 ROUTERS = ("shell", "control", "stdin")
 
@@ -146,12 +146,10 @@ def set_memory_limit() -> None:
 
 @pytest.mark.skipif(SANITIZED, reason="a sanitizer needs more address space than the limit")
 @pytest.mark.stderr(".")
-@pytest.mark.exit(0, 1, 2, 70, 71, -6, 134)
 @pytest.mark.bound(120)
 @pytest.mark.parametrize("frame_size", [1 << 20, 1000])
 def test_unfinished_multipart_message_of_a_peer_without_the_key(start_kernel: Any, frame_size: int) -> None:
-    """Frame after frame with "more" set, never an end: libzmq keeps them all. The front either goes on below its limit or
-    ends with a log line (specs/wire.md 10.1); the machine is unharmed."""
+    """Frame after frame with "more" set, never an end. The front goes on below its limit, and serves who has the key."""
     kernel: Kernel = start_kernel(prepare=set_memory_limit)
     frame = long_frame(frame_size, more=True) + bytes(frame_size)
     block = frame * max(1, (1 << 20) // frame_size)
@@ -165,14 +163,8 @@ def test_unfinished_multipart_message_of_a_peer_without_the_key(start_kernel: An
             assert memory(kernel.pid) < LIMIT * 1.2
             if sent > 3 * LIMIT:
                 break
-    if kernel.exit_code() is None and sent <= 3 * LIMIT:
-        with contextlib.suppress(AssertionError):
-            wait_until(lambda: kernel.exit_code() is not None, "the front's end", 3)
-    if kernel.exit_code() is None:
         answers(kernel)
-    else:
-        assert kernel.stderr().strip(), "the front ended without a word"
-    wait_until(lambda: kernel.exit_code() is None or not kernel.members_of_session(), "the worker's end")
+    answers(kernel)
 
 
 @pytest.mark.parametrize("channel", ROUTERS)
