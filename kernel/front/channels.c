@@ -23,6 +23,7 @@
 
 #define MAX_EVENTS 64
 #define SHARE_FROM ((size_t)16 << 10)  /* frames of this size on are shared between subscribers */
+#define RESUME_USEC (100 * USEC_PER_MSEC)
 #define FLUSH_FROM ((size_t)128 << 10) /* so much is written without waiting for more */
 
 TAILQ_HEAD(conn_list, conn);
@@ -43,6 +44,7 @@ struct channels {
 	size_t n_conns;
 	uint64_t serial;
 	size_t partial; /* bytes of unfinished messages */
+	uint64_t resume_at; /* of paused listening sockets; USEC_NEVER */
 	bool has_curve;
 	uint8_t curve_secret[CURVE_KEY_SIZE];
 	char scratch[CONN_SCRATCH_BYTES];
@@ -143,6 +145,7 @@ int channels_new(struct connection *c, struct channels **ret, struct error *err)
 	if (!ch)
 		return error_set(err, -ENOMEM, "out of memory");
 	TAILQ_INIT(&ch->dirty);
+	ch->resume_at = USEC_NEVER;
 	for (int i = 0; i < CONNECTION_PORT_COUNT; i++) {
 		TAILQ_INIT(&ch->conns[i]);
 		TAILQ_INIT(&ch->ready[i]);
@@ -157,29 +160,29 @@ int channels_new(struct connection *c, struct channels **ret, struct error *err)
 	return 0;
 }
 
-static struct conn *first_unwritten(struct channels *ch)
+/* Writes what the sockets take; returns how many connections have more, and fills in the first of them. */
+static nfds_t write_all(struct channels *ch, struct pollfd unwritten[MAX_EVENTS])
 {
 	struct conn *c;
+	nfds_t n = 0;
 
 	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
-		TAILQ_FOREACH(c, &ch->conns[i], of_port)
-			if (c->out.bytes && !c->broken)
-				return c;
-	return NULL;
+		TAILQ_FOREACH(c, &ch->conns[i], of_port) {
+			conn_write(c);
+			if (c->out.bytes && !c->broken && n < MAX_EVENTS)
+				unwritten[n++] = (struct pollfd){ .fd = c->fd, .events = POLLOUT };
+		}
+	return n;
 }
 
 static void linger(struct channels *ch, int msec)
 {
 	uint64_t end = clock_monotonic_usec() + (uint64_t)msec * USEC_PER_MSEC, now;
-	struct conn *c;
+	struct pollfd unwritten[MAX_EVENTS];
+	nfds_t n;
 
-	channels_flush(ch);
-	while ((c = first_unwritten(ch)) && (now = clock_monotonic_usec()) < end) {
-		struct pollfd p = { .fd = c->fd, .events = POLLOUT };
-
-		(void)poll(&p, 1, (int)((end - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC));
-		conn_write(c);
-	}
+	while ((n = write_all(ch, unwritten)) > 0 && (now = clock_monotonic_usec()) < end)
+		(void)poll(unwritten, n, (int)((end - now + USEC_PER_MSEC - 1) / USEC_PER_MSEC));
 }
 
 struct channels *channels_free(struct channels *ch, int linger_msec)
@@ -205,7 +208,7 @@ struct channels *channels_free(struct channels *ch, int linger_msec)
 
 /* ---- arrivals ---- */
 
-/* The oldest connection that has not said who it is makes room: strangers cannot keep clients out. */
+/* The oldest connection that has not finished its handshake makes room. */
 static bool make_room(struct channels *ch)
 {
 	struct conn *c, *oldest = NULL;
@@ -246,20 +249,26 @@ static void add_conn(struct channels *ch, enum connection_port port, int fd)
 	update_ready(ch, c);
 }
 
-/* Without descriptors a listening socket would report its waiting client for ever. */
+/* Without descriptors a listening socket would report its waiting client for ever. It is tried again when a connection
+ * has ended, and after a while. */
 static void pause_listener(struct channels *ch, struct listener *l, int code)
 {
 	log_limited(&closed_limit, LOG_LEVEL_WARNING, "cannot accept a connection: %s", strerror(-code));
 	l->paused = epoll_ctl(ch->epoll_fd, EPOLL_CTL_DEL, l->fd, NULL) == 0;
+	ch->resume_at = clock_monotonic_usec() + RESUME_USEC;
 }
 
 static void resume_listeners(struct channels *ch)
 {
+	ch->resume_at = USEC_NEVER;
 	for (int i = 0; i < CONNECTION_PORT_COUNT; i++) {
 		struct listener *l = &ch->listeners[i];
 
-		if (l->paused && l->fd >= 0 && watch(ch, l->fd, EPOLLIN, l) == 0)
-			l->paused = false;
+		if (!l->paused || l->fd < 0)
+			continue;
+		l->paused = watch(ch, l->fd, EPOLLIN, l) < 0;
+		if (l->paused)
+			ch->resume_at = clock_monotonic_usec() + RESUME_USEC;
 	}
 }
 
@@ -318,7 +327,7 @@ bool channels_readable(const struct channels *ch, enum connection_port port)
 
 uint64_t channels_deadline(const struct channels *ch)
 {
-	uint64_t at = USEC_NEVER;
+	uint64_t at = ch->resume_at;
 	const struct conn *c;
 
 	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
@@ -332,6 +341,8 @@ void channels_tick(struct channels *ch, uint64_t now)
 	struct conn *c, *next;
 	struct error err;
 
+	if (now >= ch->resume_at)
+		resume_listeners(ch);
 	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
 		for (c = TAILQ_FIRST(&ch->conns[i]); c; c = next) {
 			next = TAILQ_NEXT(c, of_port);
@@ -351,7 +362,13 @@ int channels_recv(struct channels *ch, enum connection_port port, struct parcel 
 	while ((c = TAILQ_FIRST(&ch->ready[port]))) {
 		struct error err = { 0 };
 		struct parcel p = { 0 };
-		int r = conn_next(c, ch->scratch, now, &p, &err);
+		int r;
+
+		if (is_paused(c) && !c->broken) {
+			set_ready(ch, c, false); /* it is back when its replies have left */
+			continue;
+		}
+		r = conn_next(c, ch->scratch, now, &p, &err);
 
 		if (r < 0 && r != -EAGAIN) {
 			conn_write(c); /* an answer that is still to go */
@@ -452,7 +469,7 @@ static struct conn *find_client(struct channels *ch, enum connection_port port, 
 	struct conn *c, *newest = NULL;
 
 	TAILQ_FOREACH(c, &ch->conns[port], of_port) {
-		if (c->state != CONN_OPEN || !slice_equal(slice_from(c->identity, c->n_identity), identity))
+		if (c->state != CONN_OPEN || c->broken || !slice_equal(slice_from(c->identity, c->n_identity), identity))
 			continue;
 		if (c->serial == from)
 			return c;

@@ -52,9 +52,14 @@ static int resolve(const struct connection *c, enum connection_port port, struct
 		.ai_socktype = SOCK_STREAM,
 		.ai_flags = AI_NUMERICHOST | AI_NUMERICSERV | AI_PASSIVE,
 	};
-	const char *host = strcmp(c->ip, "*") == 0 ? "0.0.0.0" : c->ip;
-	char service[16];
+	char host[sizeof(c->ip)], service[16];
+	size_t n = strlen(c->ip);
 	int r;
+
+	/* As in an endpoint: any address, and an IPv6 address in brackets. */
+	(void)snprintf(host, sizeof(host), "%s", strcmp(c->ip, "*") == 0 ? "0.0.0.0" : c->ip);
+	if (n > 2 && c->ip[0] == '[' && c->ip[n - 1] == ']')
+		(void)snprintf(host, sizeof(host), "%.*s", (int)n - 2, c->ip + 1);
 
 	(void)snprintf(service, sizeof(service), "%d", c->ports[port]);
 	r = getaddrinfo(host, service, &hints, ret);
