@@ -226,7 +226,7 @@ int assembly_finish(struct assembly *a, struct parcel *ret)
 	p.n_bytes = a->len;
 	p.n = a->n_ends;
 	for (size_t i = 0; i < p.n; i++) {
-		p.parts[i] = slice_from(p.bytes + begin, a->ends[i] - begin);
+		p.parts[i] = a->ends[i] > begin ? slice_from(p.bytes + begin, a->ends[i] - begin) : SLICE_NULL;
 		begin = a->ends[i];
 	}
 	forget(a);
