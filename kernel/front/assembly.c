@@ -22,9 +22,14 @@ void assembly_init(struct assembly *a, size_t *total, size_t max_frame)
 	*a = (struct assembly){ .total = total, .max_frame = max_frame };
 }
 
+static size_t charge_of(size_t size)
+{
+	return size > ASSEMBLY_FREE_BYTES ? size - ASSEMBLY_FREE_BYTES : 0;
+}
+
 static size_t charge(const struct assembly *a)
 {
-	return a->size > ASSEMBLY_FREE_BYTES ? a->size - ASSEMBLY_FREE_BYTES : 0;
+	return charge_of(a->size);
 }
 
 static void forget(struct assembly *a)
@@ -63,7 +68,7 @@ static int reserve(struct assembly *a, size_t more)
 		return 0;
 	while (size - a->len < more)
 		size += MIN(size, (size_t)64 << 20);
-	if (*a->total - before + size > ASSEMBLY_TOTAL_MAX_BYTES)
+	if (charge_of(size) && *a->total - before + charge_of(size) > ASSEMBLY_TOTAL_MAX_BYTES)
 		return -ENOBUFS;
 	bytes = realloc(a->bytes, size);
 	if (!bytes)
@@ -226,7 +231,7 @@ int assembly_finish(struct assembly *a, struct parcel *ret)
 	p.n_bytes = a->len;
 	p.n = a->n_ends;
 	for (size_t i = 0; i < p.n; i++) {
-		p.parts[i] = slice_from(p.bytes + begin, a->ends[i] - begin);
+		p.parts[i] = a->ends[i] > begin ? slice_from(p.bytes + begin, a->ends[i] - begin) : SLICE_NULL;
 		begin = a->ends[i];
 	}
 	forget(a);

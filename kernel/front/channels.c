@@ -571,10 +571,13 @@ bool channels_recovered(struct channels *ch, uint64_t *ret_from, size_t *ret_n_d
 	struct conn *c;
 
 	TAILQ_FOREACH(c, &ch->conns[CONNECTION_IOPUB], of_port) {
-		*ret_n_dropped = backlog_recovered(&c->backlog, c->out.bytes);
+		size_t n = backlog_recovered(&c->backlog, c->out.bytes);
+
+		if (!n)
+			continue;
+		*ret_n_dropped = n;
 		*ret_from = c->serial;
-		if (*ret_n_dropped)
-			return true;
+		return true;
 	}
 	return false;
 }

@@ -235,6 +235,8 @@ static int pong(struct conn *c, struct slice data)
 
 	if (data.len < 2 || data.len > 2 + ZMTP_PING_CONTEXT_MAX)
 		return -EPROTO;
+	if (c->out.bytes > CONN_REPLIES_PAUSE_BYTES) /* which show that this side lives as soon as they are read */
+		return 0;
 	zmtp_command_begin(&reply, "PONG");
 	buffer_append(&reply, data.data + 2, data.len - 2); /* behind the time-to-live */
 	return queue_command(c, &reply);

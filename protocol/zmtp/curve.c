@@ -20,6 +20,9 @@
 #define MESSAGE_NAME "\7MESSAGE"
 #define MESSAGE_NAME_SIZE 8
 
+/* The flags inside a box are not those of a frame. */
+enum { BOX_MORE = 1, BOX_COMMAND = 2 };
+
 enum state { EXPECT_HELLO, EXPECT_INITIATE, EXPECT_READY, OPEN };
 
 struct curve_server {
@@ -160,11 +163,14 @@ static int initiate(struct curve_server *c, struct slice body, struct slice *ret
 {
 	const uint8_t *b = (const uint8_t *)body.data;
 	uint8_t nonce[crypto_box_NONCEBYTES];
-	size_t n_box = body.len - 9 - COOKIE_SIZE - 8;
-	const uint8_t *count = b + 9 + COOKIE_SIZE;
+	const uint8_t *count;
+	size_t n_box;
 
-	if (body.len < INITIATE_MIN || body.len > INITIATE_MAX || memcmp(b, "\10INITIATE", 9) != 0 ||
-	    sodium_memcmp(b + 9, c->cookie, COOKIE_SIZE) != 0 || read_u64(count) <= c->nonce_in)
+	if (body.len < INITIATE_MIN || body.len > INITIATE_MAX || memcmp(b, "\10INITIATE", 9) != 0)
+		return -EPROTO;
+	count = b + 9 + COOKIE_SIZE;
+	n_box = body.len - 9 - COOKIE_SIZE - 8;
+	if (sodium_memcmp(b + 9, c->cookie, COOKIE_SIZE) != 0 || read_u64(count) <= c->nonce_in)
 		return -EPROTO;
 	if (crypto_box_beforenm(c->shared, c->client_transient, c->transient_secret) != 0)
 		return -EPROTO;
@@ -214,7 +220,7 @@ int curve_seal(struct curve_server *c, uint8_t flags, struct slice payload, uint
 	memcpy(ret, MESSAGE_NAME, MESSAGE_NAME_SIZE);
 	write_u64(ret + MESSAGE_NAME_SIZE, ++c->nonce_out);
 	nonce_make(nonce, "CurveZMQMESSAGES", ret + MESSAGE_NAME_SIZE);
-	plain[0] = flags;
+	plain[0] = (flags & ZMTP_FLAG_MORE ? BOX_MORE : 0) | (flags & ZMTP_FLAG_COMMAND ? BOX_COMMAND : 0);
 	if (payload.len)
 		memcpy(plain + 1, payload.data, payload.len);
 	return crypto_box_detached_afternm(plain, box, plain, payload.len + 1, nonce, c->shared) == 0 ? 0 : -EINVAL;
@@ -223,16 +229,18 @@ int curve_seal(struct curve_server *c, uint8_t flags, struct slice payload, uint
 int curve_open(struct curve_server *c, uint8_t *body, size_t len, uint8_t *ret_flags, struct slice *ret_payload)
 {
 	uint8_t nonce[crypto_box_NONCEBYTES];
-	uint8_t *box = body + MESSAGE_NAME_SIZE + 8, *plain = box + crypto_box_MACBYTES;
+	uint8_t *box, *plain;
 
 	if (c->state != OPEN || len < CURVE_OVERHEAD || memcmp(body, MESSAGE_NAME, MESSAGE_NAME_SIZE) != 0 ||
 	    read_u64(body + MESSAGE_NAME_SIZE) <= c->nonce_in)
 		return -EPROTO;
+	box = body + MESSAGE_NAME_SIZE + 8;
+	plain = box + crypto_box_MACBYTES;
 	nonce_make(nonce, "CurveZMQMESSAGEC", body + MESSAGE_NAME_SIZE);
 	if (crypto_box_open_detached_afternm(plain, plain, box, len - CURVE_OVERHEAD + 1, nonce, c->shared) != 0)
 		return -EPROTO;
 	c->nonce_in = read_u64(body + MESSAGE_NAME_SIZE);
-	*ret_flags = plain[0];
+	*ret_flags = (plain[0] & BOX_MORE ? ZMTP_FLAG_MORE : 0) | (plain[0] & BOX_COMMAND ? ZMTP_FLAG_COMMAND : 0);
 	*ret_payload = slice_from(plain + 1, len - CURVE_OVERHEAD);
 	return 0;
 }

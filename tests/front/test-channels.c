@@ -1,11 +1,14 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test-channels: the five sockets against real ZeroMQ clients, over ipc and tcp. */
+/* test-channels: the five sockets against real clients, those of libzmq: over ipc, tcp, and tcp with CURVE. */
 #include "tests/unit/test.h"
 
 #include <poll.h>
 #include <sys/stat.h>
+#include <zmq.h>
 
+#include "kernel/front/backlog.h"
 #include "kernel/front/channels.h"
+#include "protocol/wire/frames.h"
 
 static char prefix[64];
 static struct connection connection;
@@ -24,6 +27,28 @@ static int open_ipc(void **state)
 	return context ? channels_new(&connection, &channels, &err) : -1;
 }
 
+static int open_tcp(void **state)
+{
+	struct error err;
+
+	(void)state;
+	connection = (struct connection){ .transport = "tcp", .ip = "127.0.0.1" };
+	context = zmq_ctx_new();
+	return context ? channels_new(&connection, &channels, &err) : -1;
+}
+
+static int open_curve(void **state)
+{
+	struct error err;
+
+	(void)state;
+	connection = (struct connection){ .transport = "tcp", .ip = "127.0.0.1", .has_curve = true };
+	if (zmq_curve_keypair(connection.curve_publickey, connection.curve_secretkey) < 0)
+		return -1;
+	context = zmq_ctx_new();
+	return context ? channels_new(&connection, &channels, &err) : -1;
+}
+
 static int close_all(void **state)
 {
 	(void)state;
@@ -31,38 +56,82 @@ static int close_all(void **state)
 	return zmq_ctx_term(context);
 }
 
-static void *client(int type, enum connection_port port, const char *identity)
+static void set_int(void *s, int option, int value)
+{
+	assert_int_equal(zmq_setsockopt(s, option, &value, sizeof(value)), 0);
+}
+
+static void *unconnected(int type, const char *identity)
 {
 	void *s = zmq_socket(context, type);
-	char endpoint[320];
+	char public[41], secret[41];
 
 	assert_non_null(s);
-	assert_int_equal(zmq_setsockopt(s, ZMQ_LINGER, &(int){ 0 }, sizeof(int)), 0);
-	assert_int_equal(zmq_setsockopt(s, ZMQ_RCVTIMEO, &(int){ 20000 }, sizeof(int)), 0);
-	assert_int_equal(zmq_setsockopt(s, ZMQ_RCVHWM, &(int){ 0 }, sizeof(int)), 0);
+	set_int(s, ZMQ_LINGER, 0);
+	set_int(s, ZMQ_RCVHWM, 0);
 	if (identity)
 		assert_int_equal(zmq_setsockopt(s, ZMQ_ROUTING_ID, identity, strlen(identity)), 0);
+	if (connection.has_curve) {
+		assert_int_equal(zmq_curve_keypair(public, secret), 0);
+		assert_int_equal(zmq_setsockopt(s, ZMQ_CURVE_SERVERKEY, connection.curve_publickey, 40), 0);
+		assert_int_equal(zmq_setsockopt(s, ZMQ_CURVE_PUBLICKEY, public, 40), 0);
+		assert_int_equal(zmq_setsockopt(s, ZMQ_CURVE_SECRETKEY, secret, 40), 0);
+	}
+	return s;
+}
+
+static void connect_to(void *s, enum connection_port port)
+{
+	char endpoint[320];
+
 	assert_int_equal(connection_endpoint(&connection, port, endpoint, sizeof(endpoint)), 0);
 	assert_int_equal(zmq_connect(s, endpoint), 0);
+}
+
+static void *client(int type, enum connection_port port, const char *identity)
+{
+	void *s = unconnected(type, identity);
+
+	connect_to(s, port);
 	return s;
+}
+
+/* One round as the front's loop makes them. */
+static void turn_over(int wait_msec)
+{
+	struct pollfd p = { .fd = channels_fd(channels), .events = POLLIN };
+
+	channels_flush(channels);
+	(void)poll(&p, 1, wait_msec);
+	channels_look(channels);
+}
+
+static bool try_receive(enum connection_port port, struct parcel *ret)
+{
+	*ret = (struct parcel){ 0 };
+	return channels_readable(channels, port) && channels_recv(channels, port, ret) == 1;
 }
 
 static struct parcel receive(enum connection_port port)
 {
-	struct pollfd p = { .fd = channels_fd(channels, port), .events = POLLIN };
-	struct parcel parcel = { 0 };
-	int r;
+	struct parcel p;
+	int i = 0;
 
-	for (int i = 0; i < 2000; i++) {
-		r = channels_recv(channels, port, &parcel);
-		if (r)
-			break;
-		channels_look(channels, port);
-		if (!channels_readable(channels, port))
-			(void)poll(&p, 1, 10);
+	while (!try_receive(port, &p)) {
+		assert_true(i++ < 2000);
+		turn_over(10);
 	}
-	assert_int_equal(r, 1);
-	return parcel;
+	return p;
+}
+
+/* For the handshakes and hang-ups of all: nothing else is expected. */
+static void serve(void)
+{
+	struct parcel p;
+
+	turn_over(10);
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
+		assert_false(try_receive((enum connection_port)i, &p));
 }
 
 static void send_text(void *socket, const char *text, bool more)
@@ -70,13 +139,32 @@ static void send_text(void *socket, const char *text, bool more)
 	assert_int_equal(zmq_send(socket, text, strlen(text), more ? ZMQ_SNDMORE : 0), (int)strlen(text));
 }
 
+static int read_text(void *socket, char *ret, size_t size)
+{
+	int n;
+
+	for (int i = 0; (n = zmq_recv(socket, ret, size, ZMQ_DONTWAIT)) < 0; i++) {
+		assert_int_equal(zmq_errno(), EAGAIN);
+		assert_true(i < 2000);
+		serve();
+	}
+	return n;
+}
+
 static void assert_receives(void *socket, const char *text)
 {
 	char got[256];
-	int n = zmq_recv(socket, got, sizeof(got), 0);
+	int n = read_text(socket, got, sizeof(got));
 
-	assert_true(n >= 0 && (size_t)n < sizeof(got));
+	assert_true((size_t)n < sizeof(got));
 	assert_slice_is(slice_from(got, (size_t)n), text);
+}
+
+static void reply(enum connection_port port, uint64_t from, const char *identity, const char *text)
+{
+	const struct channels_frame frames[2] = { { .bytes = slice_str(identity) }, { .bytes = slice_str(text) } };
+
+	assert_int_equal(channels_send(channels, port, from, frames, 2), 0);
 }
 
 static void test_ipc_ports_are_chosen_and_their_files_go_at_the_end(void **state)
@@ -149,10 +237,20 @@ static void test_bad_addresses_are_errors_with_the_endpoint(void **state)
 	}
 }
 
+static uint64_t receive_text(enum connection_port port, const char *identity, const char *text)
+{
+	struct parcel p = receive(port);
+	uint64_t from = p.from;
+
+	assert_slice_is(p.parts[0], identity);
+	assert_slice_is(p.parts[p.n - 1], text);
+	parcel_deinit(&p);
+	return from;
+}
+
 static void test_a_message_goes_to_the_kernel_and_back_by_its_identity(void **state)
 {
 	void *a = client(ZMQ_DEALER, CONNECTION_SHELL, "client-a"), *b = client(ZMQ_DEALER, CONNECTION_SHELL, "client-b");
-	struct channels_frame reply[2] = { { .bytes = SLICE_LIT("client-a") } };
 	struct parcel p;
 
 	(void)state;
@@ -164,45 +262,96 @@ static void test_a_message_goes_to_the_kernel_and_back_by_its_identity(void **st
 	assert_slice_is(p.parts[0], "client-a");
 	assert_slice_is(p.parts[1], "hello");
 	assert_int_equal(p.parts[2].len, 0);
+	reply(CONNECTION_SHELL, p.from, "client-a", "to a");
 	parcel_deinit(&p);
-	reply[1].bytes = SLICE_LIT("to a");
-	assert_int_equal(channels_send(channels, CONNECTION_SHELL, reply, 2), 0);
 	assert_receives(a, "to a");
 	send_text(b, "x", false);
-	p = receive(CONNECTION_SHELL);
-	assert_slice_is(p.parts[0], "client-b");
-	parcel_deinit(&p);
+	(void)receive_text(CONNECTION_SHELL, "client-b", "x");
 	(void)zmq_close(a);
 	(void)zmq_close(b);
 }
 
 static void test_a_reply_to_a_client_that_has_gone_is_no_error(void **state)
 {
-	const struct channels_frame reply[2] = { { .bytes = SLICE_LIT("nobody") }, { .bytes = SLICE_LIT("text") } };
-
 	(void)state;
-	assert_int_equal(channels_send(channels, CONNECTION_SHELL, reply, 2), 0);
+	reply(CONNECTION_SHELL, 5, "nobody", "text");
 }
 
-static void test_the_same_identity_again_takes_over(void **state)
+static void test_two_clients_of_one_identity_get_the_replies_to_their_own_requests(void **state)
 {
-	const struct channels_frame reply[2] = { { .bytes = SLICE_LIT("same") }, { .bytes = SLICE_LIT("yours") } };
 	void *old = client(ZMQ_DEALER, CONNECTION_SHELL, "same"), *new;
-	struct parcel p;
+	uint64_t from_old, from_new;
 
 	(void)state;
 	send_text(old, "1", false);
-	p = receive(CONNECTION_SHELL);
-	parcel_deinit(&p);
+	from_old = receive_text(CONNECTION_SHELL, "same", "1");
 	new = client(ZMQ_DEALER, CONNECTION_SHELL, "same");
 	send_text(new, "2", false);
-	p = receive(CONNECTION_SHELL);
-	assert_slice_is(p.parts[1], "2");
-	parcel_deinit(&p);
-	assert_int_equal(channels_send(channels, CONNECTION_SHELL, reply, 2), 0);
-	assert_receives(new, "yours");
+	from_new = receive_text(CONNECTION_SHELL, "same", "2");
+	assert_true(from_old != from_new);
+	reply(CONNECTION_SHELL, from_old, "same", "to the old one");
+	reply(CONNECTION_SHELL, from_new, "same", "to the new one");
+	reply(CONNECTION_SHELL, 0, "same", "to the newest");
+	reply(CONNECTION_SHELL, 12345, "same", "whose asker has gone");
+	reply(CONNECTION_SHELL, from_old, "same", "the end");
+	assert_receives(old, "to the old one");
+	assert_receives(old, "the end");
+	assert_receives(new, "to the new one");
+	assert_receives(new, "to the newest");
+	assert_receives(new, "whose asker has gone");
 	(void)zmq_close(old);
 	(void)zmq_close(new);
+}
+
+static void test_a_reply_for_an_asker_that_has_gone_goes_to_who_came_back(void **state)
+{
+	void *old = client(ZMQ_DEALER, CONNECTION_SHELL, "same"), *new;
+	uint64_t from;
+
+	(void)state;
+	send_text(old, "1", false);
+	from = receive_text(CONNECTION_SHELL, "same", "1");
+	(void)zmq_close(old);
+	new = client(ZMQ_DEALER, CONNECTION_SHELL, "same");
+	send_text(new, "2", false);
+	(void)receive_text(CONNECTION_SHELL, "same", "2");
+	for (int i = 0; i < 10; i++) /* until its end was seen here, replies go to the old one: the client lost them */
+		serve();
+	reply(CONNECTION_SHELL, from, "same", "yours");
+	assert_receives(new, "yours");
+	(void)zmq_close(new);
+}
+
+static void test_a_reply_needs_the_identity_too(void **state)
+{
+	void *a = client(ZMQ_DEALER, CONNECTION_SHELL, "a");
+	uint64_t from;
+
+	(void)state;
+	send_text(a, "1", false);
+	from = receive_text(CONNECTION_SHELL, "a", "1");
+	reply(CONNECTION_SHELL, from, "b", "not for a");
+	reply(CONNECTION_CONTROL, from, "a", "not there");
+	reply(CONNECTION_SHELL, from, "a", "for a");
+	assert_receives(a, "for a");
+	(void)zmq_close(a);
+}
+
+static void test_a_client_that_reconnects_is_heard(void **state)
+{
+	void *s = client(ZMQ_DEALER, CONNECTION_SHELL, "same");
+	char endpoint[320];
+
+	(void)state;
+	send_text(s, "1", false);
+	(void)receive_text(CONNECTION_SHELL, "same", "1");
+	assert_int_equal(connection_endpoint(&connection, CONNECTION_SHELL, endpoint, sizeof(endpoint)), 0);
+	assert_int_equal(zmq_disconnect(s, endpoint), 0);
+	connect_to(s, CONNECTION_SHELL);
+	send_text(s, "2", false);
+	reply(CONNECTION_SHELL, receive_text(CONNECTION_SHELL, "same", "2"), "same", "3");
+	assert_receives(s, "3");
+	(void)zmq_close(s);
 }
 
 static void test_too_many_frames_come_as_an_empty_parcel_and_the_next_message_is_whole(void **state)
@@ -249,56 +398,96 @@ static void test_slices_of_small_and_large_frames_are_right(void **state)
 
 /* ---- iopub ---- */
 
-static void *subscriber(const char *topic)
+static uint64_t subscribed(const char *topic)
 {
-	void *s = client(ZMQ_SUB, CONNECTION_IOPUB, NULL);
-	struct parcel p;
+	struct parcel p = receive(CONNECTION_IOPUB);
+	uint64_t from = p.from;
 
-	assert_int_equal(zmq_setsockopt(s, ZMQ_SUBSCRIBE, topic, strlen(topic)), 0);
-	p = receive(CONNECTION_IOPUB);
 	assert_int_equal(p.n, 1);
 	assert_int_equal(p.parts[0].data[0], 1);
 	assert_slice_is(slice_from(p.parts[0].data + 1, p.parts[0].len - 1), topic);
 	parcel_deinit(&p);
+	return from;
+}
+
+static void *subscriber(const char *topic, uint64_t *ret_from)
+{
+	void *s = client(ZMQ_SUB, CONNECTION_IOPUB, NULL);
+
+	assert_int_equal(zmq_setsockopt(s, ZMQ_SUBSCRIBE, topic, strlen(topic)), 0);
+	*ret_from = subscribed(topic);
 	return s;
+}
+
+static void *taken_in(const char *topic, uint64_t *ret_from)
+{
+	void *s = subscriber(topic, ret_from);
+
+	assert_int_equal(channels_subscribe(channels, *ret_from, slice_str(topic), true), 0);
+	return s;
+}
+
+static void publish_to(const char *topic, uint64_t only)
+{
+	const struct channels_frame frame = { .bytes = slice_str(topic) };
+
+	assert_int_equal(channels_publish(channels, &frame, 1, true, only), 0);
 }
 
 static void publish(const char *topic)
 {
-	const struct channels_frame frame = { .bytes = slice_str(topic) };
-
-	assert_int_equal(channels_send(channels, CONNECTION_IOPUB, &frame, 1), 0);
+	publish_to(topic, 0);
 }
 
 static void test_nothing_reaches_a_subscriber_before_it_was_taken_in(void **state)
 {
-	void *s = subscriber("");
+	uint64_t from;
+	void *s = subscriber("", &from);
 
 	(void)state;
 	publish("too early");
-	assert_int_equal(channels_subscribe(channels, SLICE_LIT(""), true), 0);
+	assert_int_equal(channels_subscribe(channels, from, SLICE_LIT(""), true), 0);
 	publish("welcome");
 	assert_receives(s, "welcome");
 	(void)zmq_close(s);
 }
 
-static void test_every_subscription_is_seen_also_the_same_topic_again(void **state)
+static void test_topics_are_each_subscribers_own(void **state)
 {
-	void *a = subscriber("x"), *b;
+	uint64_t from_a, from_b;
+	void *a = taken_in("x", &from_a), *b = taken_in("", &from_b);
 
 	(void)state;
-	assert_int_equal(channels_subscribe(channels, SLICE_LIT("x"), true), 0);
-	b = subscriber("x");
-	assert_int_equal(channels_subscribe(channels, SLICE_LIT("x"), true), 0);
 	publish("y");
 	publish("x1");
+	publish_to("x2", from_b);
+	assert_int_equal(channels_subscribe(channels, from_b, SLICE_LIT(""), false), 0);
+	publish("x3");
 	assert_receives(a, "x1");
+	assert_receives(a, "x3");
+	assert_receives(b, "y");
 	assert_receives(b, "x1");
+	assert_receives(b, "x2");
+	assert_int_equal(channels_subscribe(channels, 12345, SLICE_LIT(""), true), -ENOTCONN);
 	(void)zmq_close(a);
 	(void)zmq_close(b);
 }
 
-static void publish_owned(size_t len)
+static void test_an_unsubscription_arrives(void **state)
+{
+	uint64_t from;
+	void *s = taken_in("topic", &from);
+	struct parcel p;
+
+	(void)state;
+	assert_int_equal(zmq_setsockopt(s, ZMQ_UNSUBSCRIBE, "topic", 5), 0);
+	p = receive(CONNECTION_IOPUB);
+	assert_true(slice_equal(p.parts[0], SLICE_LIT("\0topic")) && p.from == from);
+	parcel_deinit(&p);
+	(void)zmq_close(s);
+}
+
+static int publish_owned(size_t len, bool vital)
 {
 	char *bytes = malloc(len);
 	struct channels_frame frames[2] = { { .bytes = SLICE_LIT("topic") }, { .owned = true } };
@@ -306,104 +495,118 @@ static void publish_owned(size_t len)
 	assert_non_null(bytes);
 	memset(bytes, 'x', len);
 	frames[1].bytes = slice_from(bytes, len);
-	assert_int_equal(channels_send(channels, CONNECTION_IOPUB, frames, 2), 0);
+	return channels_publish(channels, frames, 2, vital, 0);
 }
 
-static void wait_until_below(size_t mark)
+static void test_what_nobody_wants_is_not_kept(void **state)
 {
-	struct pollfd p[] = {
-		{ .fd = channels_notify_fd(channels), .events = POLLIN },
-		{ .fd = channels_fd(channels, CONNECTION_IOPUB), .events = POLLIN },
-	};
-	uint64_t count;
+	uint64_t from;
+	void *s = taken_in("other", &from);
 
-	channels_notify_below(channels, mark);
-	do { /* as the loop does: a pipe to a subscriber that has gone is only taken down when the socket is asked */
-		assert_true(poll(p, 2, 20000) > 0);
-		channels_look(channels, CONNECTION_IOPUB);
-		(void)channels_readable(channels, CONNECTION_IOPUB);
-	} while (!(p[0].revents & POLLIN));
-	assert_int_equal(read(channels_notify_fd(channels), &count, sizeof(count)), sizeof(count));
-	assert_true(channels_in_flight(channels) < mark);
-}
-
-static void test_without_subscribers_nothing_is_in_flight(void **state)
-{
 	(void)state;
 	for (int i = 0; i < 100; i++)
-		publish_owned(100000);
-	assert_int_equal(channels_in_flight(channels), 0);
+		assert_int_equal(publish_owned(100000, false), 0);
+	assert_int_equal(channels_queued(channels), 0);
+	(void)zmq_close(s);
 }
 
-static void test_what_a_subscriber_has_not_taken_is_counted_whole_and_told_when_it_goes(void **state)
+/* It takes one message off the socket at a time. */
+static void *slow_subscriber(uint64_t *ret_from)
 {
-	void *s = client(ZMQ_SUB, CONNECTION_IOPUB, NULL);
-	char *sink = malloc(1 << 20);
-	struct parcel p;
+	void *s = unconnected(ZMQ_SUB, NULL);
 
-	(void)state;
-	(void)zmq_close(s);
-	s = zmq_socket(context, ZMQ_SUB); /* a queue of one message: the rest stays on our side */
-	assert_int_equal(zmq_setsockopt(s, ZMQ_RCVHWM, &(int){ 1 }, sizeof(int)), 0);
-	assert_int_equal(zmq_setsockopt(s, ZMQ_RCVBUF, &(int){ 8192 }, sizeof(int)), 0);
-	assert_int_equal(zmq_setsockopt(s, ZMQ_LINGER, &(int){ 0 }, sizeof(int)), 0);
+	set_int(s, ZMQ_RCVHWM, 1);
+	set_int(s, ZMQ_RCVBUF, 8192);
 	assert_int_equal(zmq_setsockopt(s, ZMQ_SUBSCRIBE, "", 0), 0);
-	{
-		char endpoint[320];
-
-		assert_int_equal(connection_endpoint(&connection, CONNECTION_IOPUB, endpoint, sizeof(endpoint)), 0);
-		assert_int_equal(zmq_connect(s, endpoint), 0);
-	}
-	p = receive(CONNECTION_IOPUB);
-	parcel_deinit(&p);
-	assert_int_equal(channels_subscribe(channels, SLICE_LIT(""), true), 0);
-	for (int i = 0; i < 40; i++)
-		publish_owned(1 << 20);
-	assert_true(channels_in_flight(channels) > (size_t)20 << 20);
-	for (int i = 0; i < 40; i++) {
-		assert_int_equal(zmq_recv(s, sink, 1 << 20, 0), 5);
-		assert_int_equal(zmq_recv(s, sink, 1 << 20, 0), 1 << 20);
-	}
-	wait_until_below(1);
-	free(sink);
-	(void)zmq_close(s);
+	connect_to(s, CONNECTION_IOPUB);
+	*ret_from = subscribed("");
+	assert_int_equal(channels_subscribe(channels, *ret_from, SLICE_LIT(""), true), 0);
+	return s;
 }
 
-static void test_a_mark_that_is_reached_already_is_told_at_once(void **state)
+static void assert_reads(void *s, char *sink, size_t n)
 {
-	(void)state;
-	wait_until_below(1000);
+	for (size_t i = 0; i < n; i++) {
+		assert_receives(s, "topic");
+		assert_int_equal(read_text(s, sink, 1 << 20), 1 << 20);
+	}
 }
 
-static void test_a_subscriber_that_goes_frees_what_it_held(void **state)
+static void test_a_stalled_subscriber_loses_output_and_a_healthy_one_gets_everything(void **state)
 {
-	void *s = subscriber("");
+	const size_t n = 2 * SENDER_BUDGET_BYTES >> 20;
+	_cleanup_(freep) char *sink = malloc(1 << 20);
+	uint64_t slow_from, fast_from, from;
+	void *slow = slow_subscriber(&slow_from), *fast = taken_in("", &fast_from);
+	size_t n_dropped, n_got = 0;
 
 	(void)state;
-	assert_int_equal(channels_subscribe(channels, SLICE_LIT(""), true), 0);
-	for (int i = 0; i < 10; i++)
-		publish_owned(1 << 20);
-	(void)zmq_close(s);
-	wait_until_below(1);
+	for (size_t i = 0; i < n; i++) {
+		assert_int_equal(publish_owned(1 << 20, false), 0);
+		if (channels_hold(channels, 1, false))
+			assert_false(channels_hold(channels, 1 + SENDER_STALL_USEC, false));
+		assert_reads(fast, sink, 1);
+	}
+	assert_true(channels_queued(channels) >= SENDER_BUDGET_BYTES - (1 << 20));
+	assert_true(channels_queued(channels) < SENDER_BUDGET_BYTES + (2 << 20));
+	assert_false(channels_recovered(channels, &from, &n_dropped));
+	while (channels_queued(channels) > 0) {
+		assert_reads(slow, sink, 1);
+		n_got++;
+	}
+	assert_false(channels_hold(channels, 2, false));
+	assert_true(channels_recovered(channels, &from, &n_dropped));
+	assert_int_equal(from, slow_from);
+	assert_true(n_dropped > 0 && n_dropped % ((1 << 20) + 5) == 0);
+	assert_false(channels_recovered(channels, &from, &n_dropped));
+	publish_to("notice", from);
+	while (n_got + n_dropped / ((1 << 20) + 5) < n) {
+		assert_reads(slow, sink, 1);
+		n_got++;
+	}
+	assert_receives(slow, "notice");
+	(void)zmq_close(slow);
+	(void)zmq_close(fast);
 }
 
-static void test_replies_are_not_counted_as_output(void **state)
+static void test_a_stalled_subscriber_that_goes_holds_nothing_up(void **state)
+{
+	uint64_t from;
+	void *s = slow_subscriber(&from);
+
+	(void)state;
+	for (size_t i = 0; i <= SENDER_BUDGET_BYTES >> 20; i++)
+		assert_int_equal(publish_owned((2 << 20) - 5, false), 0);
+	assert_true(channels_hold(channels, 1, false));
+	assert_true(channels_hold_deadline(channels) == 1 + SENDER_STALL_USEC);
+	(void)zmq_close(s);
+	for (int i = 0; channels_queued(channels); i++) {
+		assert_true(i < 2000);
+		serve();
+	}
+	assert_false(channels_hold(channels, 1, false));
+	assert_true(channels_hold_deadline(channels) == USEC_NEVER);
+}
+
+static void test_replies_do_not_hold_output_up(void **state)
 {
 	void *s = client(ZMQ_DEALER, CONNECTION_SHELL, "slow");
 	struct channels_frame frames[2] = { { .bytes = SLICE_LIT("slow") }, { .owned = true } };
-	struct parcel p;
+	uint64_t from;
 
 	(void)state;
 	send_text(s, "x", false);
-	p = receive(CONNECTION_SHELL);
-	parcel_deinit(&p);
-	for (int i = 0; i < 10; i++) {
+	from = receive_text(CONNECTION_SHELL, "slow", "x");
+	for (int i = 0; i < 100; i++) {
 		frames[1].bytes = slice_from(calloc(1, 1 << 20), 1 << 20);
-		assert_int_equal(channels_send(channels, CONNECTION_SHELL, frames, 2), 0);
+		assert_int_equal(channels_send(channels, CONNECTION_SHELL, from, frames, 2), 0);
 	}
-	assert_int_equal(channels_in_flight(channels), 0);
+	assert_int_equal(channels_queued(channels), 0);
+	assert_false(channels_hold(channels, 1, false));
 	(void)zmq_close(s);
 }
+
+/* ---- heartbeats, order, the end ---- */
 
 static void test_a_heartbeat_is_a_message_like_any_other(void **state)
 {
@@ -416,34 +619,141 @@ static void test_a_heartbeat_is_a_message_like_any_other(void **state)
 	p = receive(CONNECTION_HB);
 	for (size_t i = 0; i < p.n; i++)
 		frames[i] = (struct channels_frame){ .bytes = p.parts[i] };
-	assert_int_equal(channels_send(channels, CONNECTION_HB, frames, p.n), 0);
+	assert_int_equal(channels_send(channels, CONNECTION_HB, p.from, frames, p.n), 0);
 	parcel_deinit(&p);
 	assert_receives(s, "ping");
 	(void)zmq_close(s);
 }
 
-#define T(name) cmocka_unit_test_setup_teardown(name, open_ipc, close_all)
+/* libzmq closes a connection whose PINGs are not answered, and connects anew. */
+static void test_the_transports_own_heartbeats_are_answered(void **state)
+{
+	void *s = unconnected(ZMQ_DEALER, "beating"), *monitor;
+	uint64_t from;
+	char byte;
+
+	(void)state;
+	set_int(s, ZMQ_HEARTBEAT_IVL, 10);
+	set_int(s, ZMQ_HEARTBEAT_TIMEOUT, 10000);
+	assert_int_equal(zmq_socket_monitor(s, "inproc://monitor", ZMQ_EVENT_DISCONNECTED), 0);
+	monitor = zmq_socket(context, ZMQ_PAIR);
+	assert_int_equal(zmq_connect(monitor, "inproc://monitor"), 0);
+	connect_to(s, CONNECTION_SHELL);
+	send_text(s, "1", false);
+	from = receive_text(CONNECTION_SHELL, "beating", "1");
+	for (int i = 0; i < 30; i++)
+		serve();
+	send_text(s, "2", false);
+	assert_true(receive_text(CONNECTION_SHELL, "beating", "2") == from);
+	assert_int_equal(zmq_recv(monitor, &byte, 1, ZMQ_DONTWAIT), -1);
+	assert_int_equal(zmq_socket_monitor(s, NULL, 0), 0);
+	(void)zmq_close(monitor);
+	(void)zmq_close(s);
+}
+
+static void test_a_message_of_many_megabytes_goes_both_ways(void **state)
+{
+	const size_t n = 20 << 20;
+	void *s = client(ZMQ_DEALER, CONNECTION_SHELL, "big");
+	struct channels_frame frames[2] = { { .bytes = SLICE_LIT("big") } };
+	_cleanup_(freep) char *bytes = malloc(n);
+	struct parcel p;
+
+	(void)state;
+	assert_non_null(bytes);
+	for (size_t i = 0; i < n; i++)
+		bytes[i] = (char)(i >> 7 ^ i);
+	assert_int_equal(zmq_send(s, bytes, n, 0), (int)n);
+	p = receive(CONNECTION_SHELL);
+	assert_true(slice_equal(p.parts[1], slice_from(bytes, n)));
+	frames[1] = (struct channels_frame){ .bytes = p.parts[1] };
+	assert_int_equal(channels_send(channels, CONNECTION_SHELL, p.from, frames, 2), 0);
+	memset(bytes, 0, n);
+	assert_int_equal(read_text(s, bytes, n), (int)n);
+	assert_true(slice_equal(p.parts[1], slice_from(bytes, n)));
+	parcel_deinit(&p);
+	(void)zmq_close(s);
+}
+
+static void test_what_is_queued_at_the_end_still_leaves_although_another_does_not_read(void **state)
+{
+	_cleanup_(freep) char *sink = malloc(1 << 20);
+	uint64_t slow_from, fast_from;
+	void *fast = taken_in("", &fast_from), *slow = slow_subscriber(&slow_from);
+
+	(void)state;
+	for (int i = 0; i < 16; i++)
+		assert_int_equal(publish_owned(1 << 20, true), 0);
+	publish("the end");
+	channels = channels_free(channels, 2000);
+	set_int(fast, ZMQ_RCVTIMEO, 20000);
+	for (int i = 0; i < 16; i++) {
+		assert_int_equal(zmq_recv(fast, sink, 1 << 20, 0), 5);
+		assert_int_equal(zmq_recv(fast, sink, 1 << 20, 0), 1 << 20);
+	}
+	assert_int_equal(zmq_recv(fast, sink, 1 << 20, 0), 7);
+	assert_memory_equal(sink, "the end", 7);
+	(void)zmq_close(slow);
+	(void)zmq_close(fast);
+}
+
+static void test_a_client_with_another_servers_key_or_none_is_not_heard(void **state)
+{
+	void *good = client(ZMQ_DEALER, CONNECTION_SHELL, "good"), *plain, *wrong;
+	char public[41], secret[41];
+
+	(void)state;
+	wrong = unconnected(ZMQ_DEALER, "wrong");
+	assert_int_equal(zmq_curve_keypair(public, secret), 0);
+	assert_int_equal(zmq_setsockopt(wrong, ZMQ_CURVE_SERVERKEY, public, 40), 0);
+	connect_to(wrong, CONNECTION_SHELL);
+	connection.has_curve = false;
+	plain = client(ZMQ_DEALER, CONNECTION_SHELL, "plain");
+	send_text(wrong, "wrong", false);
+	send_text(plain, "plain", false);
+	for (int i = 0; i < 20; i++)
+		serve();
+	send_text(good, "good", false);
+	(void)receive_text(CONNECTION_SHELL, "good", "good");
+	for (int i = 0; i < 20; i++)
+		serve();
+	(void)zmq_close(plain);
+	(void)zmq_close(wrong);
+	(void)zmq_close(good);
+}
+
+#define IPC(name) cmocka_unit_test_setup_teardown(name, open_ipc, close_all)
+#define CURVE(name) cmocka_unit_test_setup_teardown(name, open_curve, close_all)
+#define ALL(name) \
+	IPC(name), { #name " (tcp)", name, open_tcp, close_all, NULL }, { #name " (CURVE)", name, open_curve, close_all, NULL }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		T(test_ipc_ports_are_chosen_and_their_files_go_at_the_end),
-		T(test_a_second_kernel_finds_other_ipc_ports),
-		T(test_tcp_ports_are_chosen_and_an_occupied_one_is_named),
-		T(test_bad_addresses_are_errors_with_the_endpoint),
-		T(test_a_message_goes_to_the_kernel_and_back_by_its_identity),
-		T(test_a_reply_to_a_client_that_has_gone_is_no_error),
-		T(test_the_same_identity_again_takes_over),
-		T(test_too_many_frames_come_as_an_empty_parcel_and_the_next_message_is_whole),
-		T(test_slices_of_small_and_large_frames_are_right),
-		T(test_nothing_reaches_a_subscriber_before_it_was_taken_in),
-		T(test_every_subscription_is_seen_also_the_same_topic_again),
-		T(test_without_subscribers_nothing_is_in_flight),
-		T(test_what_a_subscriber_has_not_taken_is_counted_whole_and_told_when_it_goes),
-		T(test_a_mark_that_is_reached_already_is_told_at_once),
-		T(test_a_subscriber_that_goes_frees_what_it_held),
-		T(test_replies_are_not_counted_as_output),
-		T(test_a_heartbeat_is_a_message_like_any_other),
+		IPC(test_ipc_ports_are_chosen_and_their_files_go_at_the_end),
+		IPC(test_a_second_kernel_finds_other_ipc_ports),
+		IPC(test_tcp_ports_are_chosen_and_an_occupied_one_is_named),
+		IPC(test_bad_addresses_are_errors_with_the_endpoint),
+		IPC(test_a_reply_to_a_client_that_has_gone_is_no_error),
+		IPC(test_too_many_frames_come_as_an_empty_parcel_and_the_next_message_is_whole),
+		IPC(test_what_nobody_wants_is_not_kept),
+		IPC(test_replies_do_not_hold_output_up),
+		ALL(test_a_message_goes_to_the_kernel_and_back_by_its_identity),
+		ALL(test_two_clients_of_one_identity_get_the_replies_to_their_own_requests),
+		ALL(test_a_reply_for_an_asker_that_has_gone_goes_to_who_came_back),
+		ALL(test_a_reply_needs_the_identity_too),
+		ALL(test_a_client_that_reconnects_is_heard),
+		ALL(test_slices_of_small_and_large_frames_are_right),
+		ALL(test_nothing_reaches_a_subscriber_before_it_was_taken_in),
+		ALL(test_topics_are_each_subscribers_own),
+		ALL(test_an_unsubscription_arrives),
+		ALL(test_a_stalled_subscriber_loses_output_and_a_healthy_one_gets_everything),
+		ALL(test_a_stalled_subscriber_that_goes_holds_nothing_up),
+		ALL(test_a_heartbeat_is_a_message_like_any_other),
+		ALL(test_the_transports_own_heartbeats_are_answered),
+		ALL(test_a_message_of_many_megabytes_goes_both_ways),
+		ALL(test_what_is_queued_at_the_end_still_leaves_although_another_does_not_read),
+		CURVE(test_a_client_with_another_servers_key_or_none_is_not_heard),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

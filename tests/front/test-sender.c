@@ -1,12 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test-sender: messages are signed and complete; slow subscribers hold output up, then lose it. Channels are a double. */
+/* test-sender: messages are signed and complete, and go where they should. Channels are a double. */
 #include "tests/unit/test.h"
 
 #include "kernel/front/sender.h"
 #include "protocol/base/clock.h"
 #include "protocol/wire/json.h"
-
-#define STEP (100 * USEC_PER_MSEC)
 
 /* ---- the double ---- */
 
@@ -15,18 +13,21 @@ struct channels {
 	size_t n;
 	bool owned[64];
 	enum connection_port port;
-	size_t in_flight;
-	size_t mark;
+	uint64_t to; /* from, only */
+	bool vital;
+	bool hold;
+	bool hurry;
+	size_t n_published;
+	size_t n_dropped[2]; /* for the connections 1 and 2 */
 };
 
 static struct channels channels;
 
-int channels_send(struct channels *ch, enum connection_port port, const struct channels_frame *frames, size_t n)
+static int keep(struct channels *ch, const struct channels_frame *frames, size_t n)
 {
 	assert_true(n <= ARRAY_SIZE(ch->frames));
 	for (size_t i = 0; i < ch->n; i++)
 		buffer_deinit(&ch->frames[i]);
-	ch->port = port;
 	ch->n = n;
 	for (size_t i = 0; i < n; i++) {
 		ch->frames[i] = BUFFER_INIT(0);
@@ -38,14 +39,44 @@ int channels_send(struct channels *ch, enum connection_port port, const struct c
 	return 0;
 }
 
-size_t channels_in_flight(const struct channels *ch)
+int channels_send(struct channels *ch, enum connection_port port, uint64_t from, const struct channels_frame *frames,
+    size_t n)
 {
-	return ch->in_flight;
+	ch->port = port;
+	ch->to = from;
+	return keep(ch, frames, n);
 }
 
-void channels_notify_below(struct channels *ch, size_t mark)
+int channels_publish(struct channels *ch, const struct channels_frame *frames, size_t n, bool vital, uint64_t only)
 {
-	ch->mark = mark;
+	ch->port = CONNECTION_IOPUB;
+	ch->to = only;
+	ch->vital = vital;
+	ch->n_published++;
+	return keep(ch, frames, n);
+}
+
+bool channels_hold(struct channels *ch, uint64_t now_usec, bool hurry)
+{
+	(void)now_usec;
+	ch->hurry = hurry;
+	return ch->hold;
+}
+
+uint64_t channels_hold_deadline(const struct channels *ch)
+{
+	return ch->hold ? 77 : USEC_NEVER;
+}
+
+bool channels_recovered(struct channels *ch, uint64_t *ret_from, size_t *ret_n_dropped)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(ch->n_dropped); i++)
+		if (ch->n_dropped[i]) {
+			*ret_from = i + 1;
+			*ret_n_dropped = STEAL(ch->n_dropped[i]);
+			return true;
+		}
+	return false;
 }
 
 /* ---- ---- */
@@ -59,7 +90,8 @@ static int set_up(void **state)
 	struct error err;
 
 	(void)state;
-	channels.in_flight = channels.mark = 0;
+	channels.hold = channels.hurry = false;
+	channels.n_published = 0;
 	if (sign_key_new(SLICE_LIT("hmac-sha256"), SLICE_LIT("key"), &key, &err) < 0)
 		return -1;
 	return sender_new(&channels, key, &origin, "kernel.u", &sender);
@@ -134,8 +166,9 @@ static void test_identities_go_first_and_buffers_last(void **state)
 
 	(void)state;
 	buffer_append_str(&content, "{}");
-	sender_reply(sender, CONNECTION_CONTROL, identities, 3, &out);
+	sender_reply(sender, CONNECTION_CONTROL, 42, identities, 3, &out);
 	assert_int_equal(channels.port, CONNECTION_CONTROL);
+	assert_int_equal(channels.to, 42);
 	assert_int_equal(channels.n, 3 + MESSAGE_PARTS + 2);
 	assert_slice_is(buffer_slice(&channels.frames[0]), "a");
 	assert_slice_is(buffer_slice(&channels.frames[2]), "c");
@@ -144,17 +177,38 @@ static void test_identities_go_first_and_buffers_last(void **state)
 	buffer_deinit(&content);
 }
 
-static void test_every_iopub_message_is_counted_and_small_replies_are_copied(void **state)
+static void test_large_contents_are_handed_over_and_small_ones_copied(void **state)
 {
+	static const char filler[20000];
 	struct buffer content = BUFFER_INIT(0);
 	struct outgoing out = { .msg_type = "x", .content = &content };
 
 	(void)state;
-	sender_status(sender, SLICE_NULL, "busy");
-	assert_true(channels.owned[channels.n - 1]);
 	buffer_append_str(&content, "{}");
-	sender_reply(sender, CONNECTION_SHELL, NULL, 0, &out);
+	sender_reply(sender, CONNECTION_SHELL, 0, NULL, 0, &out);
 	assert_false(channels.owned[channels.n - 1]);
+	buffer_append(&content, filler, sizeof(filler));
+	sender_reply(sender, CONNECTION_SHELL, 0, NULL, 0, &out);
+	assert_true(channels.owned[channels.n - 1]);
+	assert_int_equal(content.len, 0);
+	buffer_deinit(&content);
+}
+
+static void test_bulk_may_be_dropped_and_a_welcome_is_for_one(void **state)
+{
+	struct buffer content = BUFFER_INIT(0);
+	struct outgoing out = { .msg_type = "stream", .content = &content, .bulk = true };
+
+	(void)state;
+	buffer_append_str(&content, "{}");
+	sender_publish(sender, "stream.stdout", &out);
+	assert_false(channels.vital);
+	assert_int_equal(channels.to, 0);
+	buffer_append_str(&content, "{}");
+	out = (struct outgoing){ .msg_type = "iopub_welcome", .content = &content, .only = 9 };
+	sender_publish(sender, "", &out);
+	assert_true(channels.vital);
+	assert_int_equal(channels.to, 9);
 	buffer_deinit(&content);
 }
 
@@ -174,85 +228,33 @@ static void test_ids_never_repeat(void **state)
 	}
 }
 
-static void test_below_the_budget_nothing_waits(void **state)
+static void test_output_waits_for_the_channels_and_a_hurry_is_passed_on(void **state)
 {
 	(void)state;
-	channels.in_flight = SENDER_BUDGET_BYTES - 1;
 	assert_false(sender_is_blocked(sender, 1));
-	assert_false(sender_is_stalled(sender));
 	assert_int_equal(sender_deadline(sender), USEC_NEVER);
-}
-
-static void test_above_the_budget_output_waits_and_goes_on_at_half(void **state)
-{
-	(void)state;
-	channels.in_flight = SENDER_BUDGET_BYTES;
-	assert_true(sender_is_blocked(sender, STEP));
-	assert_int_equal(channels.mark, SENDER_BUDGET_BYTES / 2);
-	assert_int_equal(sender_deadline(sender), STEP + SENDER_STALL_USEC);
-	channels.in_flight = SENDER_BUDGET_BYTES / 2;
-	assert_true(sender_is_blocked(sender, 2 * STEP));
-	channels.in_flight = SENDER_BUDGET_BYTES / 2 - 1;
-	assert_false(sender_is_blocked(sender, 3 * STEP));
-	assert_int_equal(sender_deadline(sender), USEC_NEVER);
-}
-
-static void test_a_slow_reader_may_take_as_long_as_it_reads(void **state)
-{
-	uint64_t now = STEP;
-
-	(void)state;
-	channels.in_flight = SENDER_BUDGET_BYTES;
-	for (int i = 0; i < 20; i++, now += SENDER_STALL_USEC - 1) {
-		assert_true(sender_is_blocked(sender, now));
-		channels.in_flight -= 1000;
-	}
-	assert_false(sender_is_stalled(sender));
-}
-
-static void test_who_does_not_read_at_all_loses_output_until_half_is_free(void **state)
-{
-	(void)state;
-	channels.in_flight = SENDER_BUDGET_BYTES;
-	assert_true(sender_is_blocked(sender, STEP));
-	assert_false(sender_is_blocked(sender, STEP + SENDER_STALL_USEC));
-	assert_true(sender_is_stalled(sender));
-	assert_int_equal(sender_deadline(sender), USEC_NEVER);
-	assert_int_equal(channels.mark, SENDER_BUDGET_BYTES / 2); /* the end of the stall wakes the loop */
-	sender_count_dropped(sender, 100);
-	channels.in_flight -= 1000; /* reading a little changes nothing yet */
-	assert_false(sender_is_blocked(sender, 2 * STEP + SENDER_STALL_USEC));
-	assert_true(sender_is_stalled(sender));
-	assert_int_equal(sender_recovered(sender), 0);
-	channels.in_flight = 1000;
-	assert_false(sender_is_blocked(sender, 3 * STEP + SENDER_STALL_USEC));
-	assert_false(sender_is_stalled(sender));
-	assert_int_equal(sender_recovered(sender), 100);
-	assert_int_equal(sender_recovered(sender), 0);
-}
-
-static void test_in_a_hurry_nothing_waits(void **state)
-{
-	(void)state;
-	channels.in_flight = SENDER_BUDGET_BYTES;
-	assert_true(sender_is_blocked(sender, STEP));
+	channels.hold = true;
+	assert_true(sender_is_blocked(sender, 1));
+	assert_false(channels.hurry);
+	assert_int_equal(sender_deadline(sender), 77);
 	sender_hurry(sender, true);
-	assert_false(sender_is_blocked(sender, STEP + 1));
-	assert_true(sender_is_stalled(sender));
-	sender_hurry(sender, false);
-	channels.in_flight = 0;
-	assert_false(sender_is_blocked(sender, STEP + 2));
-	channels.in_flight = SENDER_BUDGET_BYTES;
-	assert_true(sender_is_blocked(sender, STEP + 3));
+	(void)sender_is_blocked(sender, 1);
+	assert_true(channels.hurry);
 }
 
-static void test_twice_the_budget_is_full(void **state)
+static void test_each_subscriber_that_reads_again_is_told_what_it_missed(void **state)
 {
 	(void)state;
-	channels.in_flight = 2 * SENDER_BUDGET_BYTES - 1;
-	assert_false(sender_is_full(sender));
-	channels.in_flight++;
-	assert_true(sender_is_full(sender));
+	sender_report_dropped(sender);
+	assert_int_equal(channels.n_published, 0);
+	channels.n_dropped[0] = 10;
+	channels.n_dropped[1] = 123;
+	sender_report_dropped(sender);
+	assert_int_equal(channels.n_published, 2);
+	assert_int_equal(channels.to, 2);
+	assert_slice_is(buffer_slice(&channels.frames[0]), "stream.stderr");
+	assert_slice_is(received(1).frames.json[FRAMES_CONTENT],
+	    "{\"name\":\"stderr\",\"text\":\"\\n[husk: 123 bytes of output were dropped, this client did not read]\\n\"}");
 }
 
 #define T(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -263,14 +265,11 @@ int main(void)
 		T(test_a_published_message_is_signed_and_has_its_topic),
 		T(test_the_longest_subscription_is_a_topic_in_full),
 		T(test_identities_go_first_and_buffers_last),
-		T(test_every_iopub_message_is_counted_and_small_replies_are_copied),
+		T(test_large_contents_are_handed_over_and_small_ones_copied),
+		T(test_bulk_may_be_dropped_and_a_welcome_is_for_one),
 		T(test_ids_never_repeat),
-		T(test_below_the_budget_nothing_waits),
-		T(test_above_the_budget_output_waits_and_goes_on_at_half),
-		T(test_a_slow_reader_may_take_as_long_as_it_reads),
-		T(test_who_does_not_read_at_all_loses_output_until_half_is_free),
-		T(test_in_a_hurry_nothing_waits),
-		T(test_twice_the_budget_is_full),
+		T(test_output_waits_for_the_channels_and_a_hurry_is_passed_on),
+		T(test_each_subscriber_that_reads_again_is_told_what_it_missed),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);

@@ -24,7 +24,7 @@ while getopts n:b:m option; do
 done
 shift $((OPTIND - 1))
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(frames header json message connection-file link msgpack ring)
+[ ${#names[@]} -gt 0 ] || names=(frames header json message connection-file link msgpack ring zmtp curve)
 
 mkdir -p "$build"
 cd "$build"
@@ -37,7 +37,7 @@ done
 # libFuzzer counts in 32 bits and keeps its whole history in one process; pieces also renew the seed.
 piece=5000000
 # Longer texts only make runs slower: 256 levels of JSON fit, and nearly full buffers cut texts into pieces.
-declare -A longest=([json]=512 [connection-file]=1024 [ring]=512)
+declare -A longest=([json]=512 [connection-file]=1024 [ring]=512 [zmtp]=512)
 status=0
 for name in "${names[@]}"; do
 	found=$build/found-$name
