@@ -20,7 +20,7 @@ TEXT = 200
 FRAMES = {
     "START": 1, "EXECUTE": 2, "REQUEST": 3, "INPUT_REPLY": 4, "TOLD": 5, "SHUTDOWN": 6, "ATTACH": 7, "INTERRUPT": 8, "HELLO": 64,
     "READY": 65, "FATAL": 66, "DISPLAY": 67, "PUBLISH": 68, "ERROR": 69, "REPLY": 70, "ANSWER": 71, "ASK_INPUT": 72,
-    "ASK": 73, "EXIT": 74,
+    "ASK": 73, "EXIT": 74, "AWAIT": 75,
 }  # fmt: skip
 globals().update(FRAMES)
 EXEC_SILENT, EXEC_STORE_HISTORY, EXEC_ALLOW_STDIN, EXEC_STOP_ON_ERROR = 1, 2, 4, 8
@@ -130,11 +130,11 @@ def drain() -> None:
 def guard(turn: int, func: object, *args: object) -> object:
     """As the C function."""
     global _armed
-    _armed = turn
+    outer, _armed = _armed, turn
     try:
         return func(*args)
     finally:
-        _armed = 0
+        _armed = outer
 
 
 def arm(turn: int) -> None:
