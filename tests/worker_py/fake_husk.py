@@ -170,6 +170,20 @@ def confine() -> None:
     """As the C function."""
 
 
+def murmur2(data: bytes, seed: int) -> int:
+    """As the C function."""
+    factor, mask = 0x5BD1E995, 0xFFFFFFFF
+    whole = len(data) & ~3
+    hash_ = seed ^ len(data)
+    for word in memoryview(data)[:whole].cast("I"):
+        word = word * factor & mask
+        hash_ = (hash_ * factor & mask) ^ ((word ^ word >> 24) * factor & mask)
+    if data[whole:]:
+        hash_ = (hash_ ^ int.from_bytes(data[whole:], "little")) * factor & mask
+    hash_ = (hash_ ^ hash_ >> 13) * factor & mask
+    return hash_ ^ hash_ >> 15
+
+
 def in_child() -> bool:
     """As the C function."""
     return os.getpid() != _master
@@ -224,11 +238,11 @@ def _only_run_cell(boot: object) -> None:
     boot.Cold.compile = lambda self, code: None
 
     def make_runner(runtime: object, executor: object) -> object:
-        from husk_worker import shellrun
+        from husk_worker import leanpath, shellrun
 
         runner = make(runtime, executor)
         _only_ipythons_display()
-        shellrun.ShellRunner._lean_codes = lambda self, code, silent: None
+        leanpath.LeanPath.codes = lambda self, code, silent: None
         full = shellrun.ShellRunner._full
 
         def whole(self: object, request: object, silent: bool, store: bool) -> object:
