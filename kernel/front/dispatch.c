@@ -76,12 +76,15 @@ static void append_error(struct front *f, const struct request *r, struct buffer
 	buffer_append_char(content, '}');
 }
 
-/* comm_*: known, served by the worker, and never answered (wire.md 7.5). */
-static bool has_no_reply(const struct request *r)
+/* Served by the worker, and never answered (wire.md 7.5). */
+static bool is_comm_type(enum msgtype type)
 {
-	const struct msgtype_info *info = msgtype_info(r->message.header.type);
+	return type == MSGTYPE_comm_open || type == MSGTYPE_comm_msg || type == MSGTYPE_comm_close;
+}
 
-	return info->reply == MSGTYPE_UNKNOWN && (info->flags & MSGTYPE_WORKER) != 0;
+static bool is_comm(const struct request *r)
+{
+	return is_comm_type(r->message.header.type);
 }
 
 void reply_content(struct front *f, struct request *r, struct buffer *content, struct slice metadata,
@@ -99,7 +102,7 @@ void reply_content(struct front *f, struct request *r, struct buffer *content, s
 		.subshell = r->message.header.subshell_id,
 	};
 
-	if (has_no_reply(r))
+	if (is_comm(r))
 		return;
 	if (content->failed) {
 		append_error(f, r, &instead, "ReplyTooLarge", "the reply is larger than a message may be");
@@ -291,6 +294,7 @@ static void answer_create_subshell(struct front *f, struct request *r)
 	}
 	lane_init(lane, LANE_SUBSHELL);
 	lane->in_use = lane->eager = true;
+	lane->shell = ++f->n_subshells_made;
 	front_new_uuid(lane->id);
 	buffer_printf(&content, "{\"status\":\"ok\",\"subshell_id\":\"%s\"}", lane->id);
 	reply_and_finish(f, r, &content);
@@ -301,8 +305,7 @@ static void close_subshell(struct front *f, struct lane *lane)
 	const struct failure why = { "SubshellDeleted", "the subshell was deleted", SLICE_NULL, "aborted", "kept" };
 	struct request *r;
 
-	if (lane->current) {
-		r = STEAL(lane->current);
+	while ((r = lane_end_current(lane))) {
 		if (r->message.header.type == MSGTYPE_execute_request) {
 			execute_failed(f, r, &why);
 		} else {
@@ -391,8 +394,8 @@ void request_write_head(struct buffer *out, uint32_t n_fields, const struct requ
 	msgpack_write_bin(out, m->json[FRAMES_METADATA]);
 }
 
-/* To the worker: everything but execute_request. */
-static void send_request(struct front *f, struct lane *lane, struct request *r)
+/* To the worker: everything but execute_request. False: it is too large for the link. */
+static bool send_request(struct lane *lane, const struct request *r)
 {
 	const struct frames *m = &r->message.frames;
 	struct buffer *out = &lane->peer.out;
@@ -403,27 +406,37 @@ static void send_request(struct front *f, struct lane *lane, struct request *r)
 	msgpack_write_array(out, (uint32_t)m->n_buffers);
 	for (size_t i = 0; i < m->n_buffers; i++)
 		msgpack_write_bin(out, m->buffers[i]);
-	if (peer_is_kept(peer_end(&lane->peer, begin, LINK_REQUEST)))
-		return;
-	lane->current = NULL;
+	return peer_is_kept(peer_end(&lane->peer, begin, LINK_REQUEST));
+}
+
+static void refuse_too_large(struct front *f, struct request *r)
+{
 	reply_error(f, r, "MessageTooLarge", "the request is larger than the worker's link allows");
 	request_finish(f, r);
 }
 
-static void begin_in_worker(struct front *f, struct lane *lane, struct request *r)
+static void give_turn(struct front *f, struct request *r)
 {
 	f->served = true;
-	lane->current = r;
 	r->raised_before = life_times_raised(f);
 	r->turn = turns_new(&f->turns, r->message.header.raw);
 	turns_hold(&f->turns, r->turn, r->message.header.raw);
+}
+
+static void begin_in_worker(struct front *f, struct lane *lane, struct request *r)
+{
+	lane->current = r;
+	give_turn(f, r);
 	if (r->message.header.type == MSGTYPE_execute_request) {
 		execute_begin(f, lane, r);
 		return;
 	}
 	request_begin(f, r);
 	output_begin(f->output, r->turn, r->started_usec);
-	send_request(f, lane, r);
+	if (send_request(lane, r))
+		return;
+	lane->current = NULL;
+	refuse_too_large(f, r);
 }
 
 /* Whether the head of the queue can begin now. */
@@ -495,6 +508,39 @@ void lane_advance(struct front *f, struct lane *lane)
 	}
 }
 
+/*
+ * What a cell awaits may be the answer to a comm message, so those do not wait for its end, nor for what waits for it: as in
+ * ipykernel. The pipes' text goes on to belong to the cell.
+ */
+void lane_advance_aside(struct front *f, struct lane *lane)
+{
+	struct request *r;
+
+	if (!lane->awaits || f->ending || f->worker_state != WORKER_READY)
+		return;
+	while (!lane->aside && (r = queue_take(&lane->queue, is_comm))) {
+		if (json_type(r->message.frames.json[FRAMES_CONTENT]) != JSON_OBJECT) {
+			refuse_request(f, r, "InvalidRequest", "the content is not a JSON object");
+			continue;
+		}
+		give_turn(f, r);
+		request_begin(f, r);
+		if (send_request(lane, r))
+			lane->aside = r;
+		else
+			refuse_too_large(f, r);
+	}
+}
+
+struct request *lane_end_current(struct lane *lane)
+{
+	struct request *r = lane->current;
+
+	lane->current = STEAL(lane->aside);
+	lane->awaits = false;
+	return r;
+}
+
 void front_advance(struct front *f)
 {
 	/* Before the main shell begins with something long: a subshell's thread is made by the main thread. */
@@ -523,22 +569,84 @@ void lane_refuse_queue(struct front *f, struct lane *lane, const char *ename, co
 		refuse_request(f, r, ename, evalue);
 }
 
-struct lane *lane_by_turn(struct front *f, uint32_t turn)
+/* The shell that a header names; NULL: one that does not exist. */
+static struct lane *named_shell(struct front *f, struct slice id)
 {
-	if (f->main.current && f->main.current->turn == turn)
+	return id.len ? subshell_by_id(f, slice_from(id.data + 1, id.len - 2)) : &f->main;
+}
+
+void dispatch_published(struct front *f, enum msgtype type, struct slice content, struct slice header)
+{
+	struct slice id;
+	struct lane *lane;
+
+	if (!is_comm_type(type))
+		return;
+	if (type == MSGTYPE_comm_close) {
+		comm_routes_forget(&f->comm_routes, content);
+		return;
+	}
+	lane = named_shell(f, json_member(header, "subshell_id", &id) == JSON_STRING ? id : SLICE_NULL);
+	if (lane && header.len)
+		comm_routes_note(&f->comm_routes, content, lane->shell);
+}
+
+/* The shell that has asked for what this comm_msg or comm_close says, if it is still there; else NULL. */
+static struct lane *asking_shell(struct front *f, const struct request *r)
+{
+	enum msgtype type = r->message.header.type;
+	struct slice content = r->message.frames.json[FRAMES_CONTENT];
+	uint32_t shell;
+
+	if ((type != MSGTYPE_comm_msg && type != MSGTYPE_comm_close) ||
+	    !comm_routes_take(&f->comm_routes, content, &shell))
+		return NULL;
+	if (type == MSGTYPE_comm_close)
+		comm_routes_forget(&f->comm_routes, content);
+	if (shell == f->main.shell)
 		return &f->main;
-	if (f->debug.current && f->debug.current->turn == turn)
-		return &f->debug;
 	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
-		if (f->subshells[i].in_use && f->subshells[i].current && f->subshells[i].current->turn == turn)
+		if (f->subshells[i].in_use && f->subshells[i].shell == shell)
 			return &f->subshells[i];
 	return NULL;
+}
+
+static void append_identities(struct buffer *out, const struct frames *m)
+{
+	for (size_t i = 0; i < m->n_identities; i++) {
+		buffer_append_str(out, i ? ",\"" : "\"");
+		for (size_t k = 0; k < m->identities[i].len; k++)
+			buffer_printf(out, "%02x", (unsigned char)m->identities[i].data[k]);
+		buffer_append_char(out, '"');
+	}
+}
+
+/* What kernel.get_parent("control") gives, content and metadata only when they are small. */
+static void remember_control(struct front *f, const struct request *r)
+{
+	const struct frames *m = &r->message.frames;
+	struct slice metadata = m->json[FRAMES_METADATA], content = m->json[FRAMES_CONTENT];
+	struct buffer *out = &f->control_parent;
+
+	if (metadata.len + content.len > CONTROL_PARENT_BYTES)
+		metadata = content = SLICE_LIT("{}");
+	buffer_reset(out);
+	buffer_append_str(out, "{\"header\":");
+	buffer_append_slice(out, r->message.header.raw);
+	buffer_append_str(out, ",\"metadata\":");
+	buffer_append_slice(out, metadata);
+	buffer_append_str(out, ",\"content\":");
+	buffer_append_slice(out, content);
+	buffer_append_str(out, ",\"identities\":[");
+	append_identities(out, m);
+	buffer_append_str(out, "]}");
 }
 
 static void route_control(struct front *f, struct request *r)
 {
 	enum msgtype type = r->message.header.type;
 
+	remember_control(f, r);
 	if (type == MSGTYPE_debug_request) {
 		if (queue_is_full(&f->debug.queue))
 			refuse_request(f, r, "QueueFull", "too many debug requests wait");
@@ -555,10 +663,18 @@ static void route_control(struct front *f, struct request *r)
 	}
 }
 
+static void refuse_unknown_subshell(struct front *f, struct request *r)
+{
+	struct slice id = r->message.header.subshell_id;
+	char text[UNKNOWN_SUBSHELL_SIZE];
+
+	unknown_subshell(slice_from(id.data + 1, id.len - 2), text);
+	refuse_request(f, r, "UnknownSubshellError", text);
+}
+
 void dispatch_route(struct front *f, struct request *r)
 {
-	const struct header *h = &r->message.header;
-	struct lane *lane = &f->main;
+	struct lane *lane;
 
 	if (r->port == CONNECTION_CONTROL) {
 		route_control(f, r);
@@ -568,19 +684,18 @@ void dispatch_route(struct front *f, struct request *r)
 		refuse_at_end(f, r);
 		return;
 	}
-	if (h->subshell_id.len) {
-		lane = subshell_by_id(f, slice_from(h->subshell_id.data + 1, h->subshell_id.len - 2));
-		if (!lane) {
-			char text[UNKNOWN_SUBSHELL_SIZE];
-
-			unknown_subshell(slice_from(h->subshell_id.data + 1, h->subshell_id.len - 2), text);
-			refuse_request(f, r, "UnknownSubshellError", text);
-			return;
-		}
-		if (queue_is_full(&lane->queue)) {
-			refuse_request(f, r, "QueueFull", "too many requests wait in this subshell");
-			return;
-		}
+	lane = asking_shell(f, r);
+	if (!lane)
+		lane = named_shell(f, r->message.header.subshell_id);
+	if (!lane) {
+		refuse_unknown_subshell(f, r);
+		return;
+	}
+	if (lane != &f->main && queue_is_full(&lane->queue)) {
+		refuse_request(f, r, "QueueFull", "too many requests wait in this subshell");
+		return;
 	}
 	queue_push(&lane->queue, r);
+	if (is_comm(r))
+		lane_advance_aside(f, lane);
 }

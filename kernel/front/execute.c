@@ -306,7 +306,7 @@ int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame
 		verdict = "aborted";
 	store(f, request, &r);
 	f->next_count = MAX((uint32_t)r.next_count, 1u);
-	lane->current = NULL;
+	(void)lane_end_current(lane);
 	life_interrupt_over(f, request->turn);
 	/* Before the reply: what a client sends after it has seen the error runs (wire.md 7.8). */
 	if (r.status == LINK_STATUS_ERROR && request->stop_on_error && !request->silent)

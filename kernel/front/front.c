@@ -383,6 +383,8 @@ static void close_kernel(struct front *f)
 	f->replay = sign_replay_free(f->replay);
 	f->key = sign_key_free(f->key);
 	turns_deinit(&f->turns);
+	comm_routes_deinit(&f->comm_routes);
+	buffer_deinit(&f->control_parent);
 	peer_deinit(&f->main.peer);
 	worker_close(&f->worker);
 	if (f->signal_fd >= 0)

@@ -12,6 +12,7 @@
 #ifndef HUSK_FRONT_FRONT_H
 #define HUSK_FRONT_FRONT_H
 
+#include "kernel/front/comm-routes.h"
 #include "kernel/front/history.h"
 #include "kernel/front/options.h"
 #include "kernel/front/output.h"
@@ -29,6 +30,7 @@
 #define FRONT_SHUTDOWN_GRACE_USEC (1 * USEC_PER_SEC)
 #define FRONT_ANNOUNCE_USEC 500 /* how long busy and execute_input wait to leave together with the cell's first output */
 #define FRONT_EXIT_DELAY_USEC (100 * USEC_PER_MSEC) /* as ipykernel */
+#define CONTROL_PARENT_BYTES ((size_t)64 << 10)
 #define FRONT_MAX_EARLY_DEATHS 3 /* workers in a row that died before they served anything: then the kernel gives up */
 
 struct front;
@@ -43,7 +45,7 @@ struct watch {
 
 enum lane_kind { LANE_MAIN, LANE_SUBSHELL, LANE_DEBUG };
 
-/* One link and the requests that go through it, one at a time. */
+/* One link and the requests that go through it, one at a time; while a cell awaits, comm messages beside it. */
 struct lane {
 	enum lane_kind kind;
 	bool in_use;
@@ -52,7 +54,10 @@ struct lane {
 	struct peer peer;
 	uint32_t link; /* serial of its link: what an earlier one asked is not answered on this one */
 	struct watch watch;
+	uint32_t shell; /* what comm routes call it: 0 the main shell, never the same for two subshells */
 	struct request *current;
+	bool awaits;           /* current is a cell, and its worker has said AWAIT */
+	struct request *aside; /* the comm message that the worker has while it awaits; never without current */
 	struct queue queue;
 };
 
@@ -101,6 +106,9 @@ struct front {
 	struct lane main;
 	struct lane debug;
 	struct lane subshells[FRONT_MAX_SUBSHELLS];
+	uint32_t n_subshells_made;
+	struct comm_routes comm_routes;
+	struct buffer control_parent; /* JSON of the last request on control, for code that asks (link.md 3.2 ASK) */
 	uint32_t next_count;      /* execution count of the next cell */
 	struct request *unannounced; /* its busy and execute_input have not been published yet */
 	uint64_t announce_at;
@@ -150,6 +158,9 @@ void lane_init(struct lane *lane, enum lane_kind kind);
 void lane_advance(struct front *f, struct lane *lane);
 void lane_abort_queue(struct front *f, struct lane *lane);
 void lane_refuse_queue(struct front *f, struct lane *lane, const char *ename, const char *evalue);
+/* Gives the worker the next comm message of a lane whose cell awaits. */
+void lane_advance_aside(struct front *f, struct lane *lane);
+struct request *lane_end_current(struct lane *lane); /* what the worker has besides becomes the current one */
 void front_advance(struct front *f);
 void dispatch_route(struct front *f, struct request *r); /* takes the request */
 void request_start(struct front *f, struct request *r);  /* its time begins; busy is still to be published */
@@ -164,7 +175,8 @@ void answer_histories(struct front *f);
 void refuse_at_end(struct front *f, struct request *r); /* aborted, or an error; takes the request */
 void refuse_asking(struct front *f); /* at the end too: what waits for the history */
 void lane_tell(struct lane *lane, uint32_t id, struct slice rows); /* TOLD */
-struct lane *lane_by_turn(struct front *f, uint32_t turn); /* whose current request has it; NULL */
+/* The worker has published a message for the request of that header: notes who asks what over a comm (wire.md 7.15). */
+void dispatch_published(struct front *f, enum msgtype type, struct slice content, struct slice header);
 
 /* execute.c */
 void execute_begin(struct front *f, struct lane *lane, struct request *r);

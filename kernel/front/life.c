@@ -450,10 +450,9 @@ void life_lane_closed(struct front *f, struct lane *lane)
 
 static void fail_lane(struct front *f, struct lane *lane, const char *sentence)
 {
-	struct request *r = lane->current;
+	struct request *r;
 
-	if (r) {
-		lane->current = NULL;
+	while ((r = lane_end_current(lane))) {
 		/* Before the reply: what a client sends after it has seen the error runs (wire.md 7.8). */
 		if (f->ending || r->stop_on_error)
 			lane_abort_queue(f, lane);

@@ -52,6 +52,23 @@ struct request *queue_pop(struct queue *q)
 	return r;
 }
 
+struct request *queue_take(struct queue *q, bool (*is_wanted)(const struct request *r))
+{
+	for (struct request **at = &q->head; *at; at = &(*at)->next) {
+		struct request *r = *at;
+
+		if (!is_wanted(r))
+			continue;
+		*at = r->next;
+		if (!r->next)
+			q->tail = at;
+		q->n--;
+		q->n_bytes -= r->parcel.n_bytes;
+		return r;
+	}
+	return NULL;
+}
+
 bool queue_is_full(const struct queue *q)
 {
 	return q->n >= QUEUE_MAX || (q->n && q->n_bytes >= QUEUE_MAX_BYTES);

@@ -50,6 +50,8 @@ struct queue {
 void queue_init(struct queue *q);
 void queue_push(struct queue *q, struct request *r);
 struct request *queue_pop(struct queue *q); /* NULL when empty */
+/* The first that is wanted; NULL when there is none. */
+struct request *queue_take(struct queue *q, bool (*is_wanted)(const struct request *r));
 bool queue_is_full(const struct queue *q);  /* by count, or by bytes when something is queued */
 
 #endif

@@ -12,7 +12,7 @@
 
 #define TURNS_MAX 4096u /* a power of two */
 #define TURNS_MAX_BYTES ((size_t)4 << 20)
-#define TURNS_MAX_HELD 40u /* at least one for each lane */
+#define TURNS_MAX_HELD 72u /* at least two for each lane */
 
 struct turns {
 	struct {

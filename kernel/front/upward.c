@@ -260,6 +260,7 @@ static int on_publish(struct front *f, struct lane *lane, struct peer_frame *fra
 	out.msg_type = msg_type;
 	out.bulk = true;
 	out.parent = turns_header(&f->turns, turn);
+	dispatch_published(f, msgtype_lookup(name), buffer_slice(&content), out.parent);
 	out.metadata = metadata;
 	out.buffers = buffers;
 	sender_publish(f->sender, topic.data ? topic_text : NULL, &out);
@@ -296,14 +297,23 @@ static int on_error(struct front *f, struct lane *lane, struct peer_frame *frame
 	return 0;
 }
 
-static int outstanding(struct lane *lane, struct peer_frame *frame, bool execute, struct error *err)
+static bool is_outstanding(const struct request *r, uint32_t turn, bool execute)
+{
+	return r && r->turn == turn && (r->message.header.type == MSGTYPE_execute_request) == execute;
+}
+
+/* The cell or the other request of the turn that the frame names first. */
+static int outstanding(struct lane *lane, struct peer_frame *frame, bool execute, struct request **ret, struct error *err)
 {
 	uint32_t turn;
 
 	if (read_turn(&frame->fields, &turn) < 0)
 		return bad(err, frame->type, "turn");
-	if (!lane->current || lane->current->turn != turn ||
-	    (lane->current->message.header.type == MSGTYPE_execute_request) != execute)
+	if (is_outstanding(lane->current, turn, execute))
+		*ret = lane->current;
+	else if (is_outstanding(lane->aside, turn, execute))
+		*ret = lane->aside;
+	else
 		return error_set(err, -EBADMSG, "%s for turn %u, which is not outstanding", link_type_name(frame->type),
 		    turn);
 	return 0;
@@ -311,31 +321,55 @@ static int outstanding(struct lane *lane, struct peer_frame *frame, bool execute
 
 static int on_reply(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
 {
-	if (outstanding(lane, frame, true, err) < 0)
+	struct request *r;
+
+	if (outstanding(lane, frame, true, &r, err) < 0)
 		return -EBADMSG;
 	return execute_replied(f, lane, frame, err);
+}
+
+static int on_await(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
+{
+	struct request *r;
+
+	if (outstanding(lane, frame, true, &r, err) < 0)
+		return -EBADMSG;
+	lane->awaits = true;
+	lane_advance_aside(f, lane);
+	return 0;
+}
+
+static void end_answered(struct front *f, struct lane *lane, struct request *r)
+{
+	if (r == lane->aside)
+		lane->aside = NULL;
+	else
+		(void)lane_end_current(lane);
+	life_interrupt_over(f, r->turn);
 }
 
 static int on_answer(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
 {
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(0);
 	struct slice json, metadata, buffers[MAX_OUT_BUFFERS];
-	struct request *r = lane->current;
+	struct request *r;
 	size_t n_buffers;
 
-	if (outstanding(lane, frame, false, err) < 0)
+	if (outstanding(lane, frame, false, &r, err) < 0)
 		return -EBADMSG;
 	if (read_object(&frame->fields, &json) < 0 || read_object(&frame->fields, &metadata) < 0 ||
 	    read_buffers(&frame->fields, buffers, &n_buffers) < 0)
 		return bad(err, frame->type, "content, metadata or buffers");
-	lane->current = NULL;
-	life_interrupt_over(f, r->turn);
+	end_answered(f, lane, r);
 	if (msgtype_info(r->message.header.type)->reply != MSGTYPE_UNKNOWN) {
 		buffer_append_slice(&content, json.len ? json : SLICE_LIT("{}"));
 		reply_content(f, r, &content, metadata, buffers, n_buffers);
 	}
 	request_finish(f, r);
-	output_idle(f->output);
+	if (lane->current)
+		lane_advance_aside(f, lane);
+	else
+		output_idle(f->output);
 	return 0;
 }
 
@@ -380,6 +414,12 @@ static int on_ask_input(struct front *f, struct lane *lane, struct peer_frame *f
 	return 0;
 }
 
+/* The last request on control; an empty object when there was none, or when it was too large to be kept. */
+static struct slice control_parent(const struct front *f)
+{
+	return f->control_parent.len && !f->control_parent.failed ? buffer_slice(&f->control_parent) : SLICE_LIT("{}");
+}
+
 static int on_ask(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
 {
 	uint64_t id;
@@ -388,6 +428,10 @@ static int on_ask(struct front *f, struct lane *lane, struct peer_frame *frame, 
 	if (msgpack_read_u64(&frame->fields, &id) < 0 || id > UINT32_MAX ||
 	    msgpack_read_str(&frame->fields, &what) < 0 || read_object(&frame->fields, &args) < 0)
 		return bad(err, frame->type, "a field");
+	if (slice_equal_str(what, "control")) {
+		lane_tell(lane, (uint32_t)id, control_parent(f));
+		return 0;
+	}
 	if (!slice_equal_str(what, "history"))
 		return error_set(err, -EBADMSG, "ASK for something the front does not have");
 	if (!history_ask(f->history, id | (uint64_t)lane->link << 32, args.len ? args : SLICE_LIT("{}")))
@@ -429,6 +473,7 @@ static int handle(struct front *f, struct lane *lane, struct peer_frame *frame, 
 		{ LINK_PUBLISH, on_publish },
 		{ LINK_ERROR, on_error },
 		{ LINK_ANSWER, on_answer },
+		{ LINK_AWAIT, on_await },
 		{ LINK_ASK_INPUT, on_ask_input },
 		{ LINK_ASK, on_ask },
 		{ LINK_EXIT, on_exit_asked },

@@ -9,6 +9,7 @@
 #include "kernel/worker/confine.h"
 #include "kernel/worker/hooks.h"
 #include "kernel/worker/interrupt.h"
+#include "kernel/worker/murmur2.h"
 #include "kernel/worker/output.h"
 #include "kernel/worker/peer.h"
 #include "kernel/worker/stream.h"
@@ -305,6 +306,20 @@ static PyObject *bridge_embedded_code(PyObject *module, PyObject *name)
 	return bytecode_load(found);
 }
 
+/* ---- names of cells ---- */
+
+static PyObject *bridge_murmur2(PyObject *module, PyObject *args)
+{
+	const char *data;
+	Py_ssize_t len;
+	unsigned int seed;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "y#I:murmur2", &data, &len, &seed))
+		return NULL;
+	return PyLong_FromUnsignedLong(murmur2(slice_from(data, (size_t)len), seed));
+}
+
 /* ---- the module ---- */
 
 #define KEYWORDS(function) ((PyCFunction)(void (*)(void))(function))
@@ -327,6 +342,7 @@ static PyMethodDef methods[] = {
 	{ "in_child", bridge_in_child, METH_NOARGS, "True in a process forked from this worker." },
 	{ "adopt", bridge_adopt, METH_NOARGS, "Makes a forked process a worker with the links on its descriptors 3 to 7." },
 	{ "exit", bridge_exit, METH_VARARGS, "Ends the process after its text has been written." },
+	{ "murmur2", bridge_murmur2, METH_VARARGS, "murmur2(data, seed): 32-bit MurmurHash2." },
 	{ "embedded_source", bridge_embedded_source, METH_O, "Source text of an embedded module, or None." },
 	{ "embedded_info", bridge_embedded_info, METH_O, "(file, is_package) of an embedded module, or None." },
 	{ "embedded_code", bridge_embedded_code, METH_O, "Code object of an embedded module." },

@@ -39,6 +39,42 @@ static void test_a_queue_gives_back_in_order(void **state)
 	(void)request_free(c);
 }
 
+static bool is_large(const struct request *r)
+{
+	return r->parcel.n_bytes > 10;
+}
+
+static void test_the_first_that_is_wanted_leaves_from_anywhere(void **state)
+{
+	struct request *a = make(1), *b = make(20), *c = make(2), *d = make(30);
+	struct queue q;
+
+	(void)state;
+	queue_init(&q);
+	assert_null(queue_take(&q, is_large));
+	queue_push(&q, a);
+	assert_null(queue_take(&q, is_large));
+	queue_push(&q, b);
+	queue_push(&q, c);
+	queue_push(&q, d);
+	assert_ptr_equal(queue_take(&q, is_large), b);
+	assert_ptr_equal(queue_take(&q, is_large), d);
+	assert_null(queue_take(&q, is_large));
+	assert_int_equal(q.n, 2);
+	assert_int_equal(q.n_bytes, 3);
+	queue_push(&q, b);
+	assert_ptr_equal(queue_pop(&q), a);
+	assert_ptr_equal(queue_pop(&q), c);
+	assert_ptr_equal(queue_take(&q, is_large), b);
+	assert_null(q.head);
+	queue_push(&q, a);
+	assert_ptr_equal(queue_pop(&q), a);
+	(void)request_free(a);
+	(void)request_free(b);
+	(void)request_free(c);
+	(void)request_free(d);
+}
+
 static void test_an_emptied_queue_can_be_filled_again(void **state)
 {
 	struct request *a = make(0);
@@ -94,6 +130,7 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_queue_gives_back_in_order),
+		cmocka_unit_test(test_the_first_that_is_wanted_leaves_from_anywhere),
 		cmocka_unit_test(test_an_emptied_queue_can_be_filled_again),
 		cmocka_unit_test(test_a_queue_is_full_at_its_number),
 		cmocka_unit_test(test_a_queue_is_full_at_its_bytes_but_an_empty_one_takes_anything),

@@ -53,7 +53,7 @@ static void test_bad_headers(void **state)
 		int result;
 	} rows[] = {
 		{ 4, 0, LINK_E_VERSION }, { 4, 2, LINK_E_VERSION }, { 5, 0, LINK_E_TYPE }, { 5, 8, LINK_E_TYPE },
-		{ 5, 63, LINK_E_TYPE }, { 5, 75, LINK_E_TYPE }, { 5, 255, LINK_E_TYPE }, { 6, 1, LINK_E_RESERVED },
+		{ 5, 63, LINK_E_TYPE }, { 5, 76, LINK_E_TYPE }, { 5, 255, LINK_E_TYPE }, { 6, 1, LINK_E_RESERVED },
 		{ 7, 128, LINK_E_RESERVED }, { 3, 1, LINK_E_SIZE },
 	};
 	_cleanup_(buffer_deinitp) struct buffer b = BUFFER_INIT(0);

@@ -195,3 +195,25 @@ def test_a_front_that_breaks_the_rules_is_refused(worker: Worker, frame: bytes) 
     worker.sock.sendall(frame)
     assert worker.wait() == 1
     assert "broke the protocol" in worker.text(stream=1)
+
+
+def _murmur2(data: bytes, seed: int) -> int:
+    """MurmurHash2 as debuggers' clients compute it, byte by byte."""
+    factor, mask = 0x5BD1E995, 0xFFFFFFFF
+    value = seed ^ len(data)
+    for at in range(0, len(data), 4):
+        piece = data[at : at + 4]
+        word = sum(byte << 8 * place for place, byte in enumerate(piece))
+        if len(piece) == 4:
+            word = word * factor & mask
+            value = (value * factor & mask) ^ ((word ^ word >> 24) * factor & mask)
+        else:
+            value = (value ^ word) * factor & mask
+    value = (value ^ value >> 13) * factor & mask
+    return value ^ value >> 15
+
+
+def test_the_hash_of_cell_names(worker: Worker) -> None:
+    for data in [*(bytes(range(250 - n, 250)) for n in range(12)), b"\xff" * 7, os.urandom(5000)]:
+        for seed in (0, 0xC70F6907, 0xFFFFFFFF):
+            assert worker.ok(f"import _husk; print(_husk.murmur2({data!r}, {seed}))") == f"{_murmur2(data, seed)}\n"

@@ -20,7 +20,7 @@ TEXT = 200
 FRAMES = {
     "START": 1, "EXECUTE": 2, "REQUEST": 3, "INPUT_REPLY": 4, "TOLD": 5, "SHUTDOWN": 6, "ATTACH": 7, "INTERRUPT": 8, "HELLO": 64,
     "READY": 65, "FATAL": 66, "DISPLAY": 67, "PUBLISH": 68, "ERROR": 69, "REPLY": 70, "ANSWER": 71, "ASK_INPUT": 72,
-    "ASK": 73, "EXIT": 74,
+    "ASK": 73, "EXIT": 74, "AWAIT": 75,
 }  # fmt: skip
 globals().update(FRAMES)
 EXEC_SILENT, EXEC_STORE_HISTORY, EXEC_ALLOW_STDIN, EXEC_STOP_ON_ERROR = 1, 2, 4, 8
@@ -130,11 +130,11 @@ def drain() -> None:
 def guard(turn: int, func: object, *args: object) -> object:
     """As the C function."""
     global _armed
-    _armed = turn
+    outer, _armed = _armed, turn
     try:
         return func(*args)
     finally:
-        _armed = 0
+        _armed = outer
 
 
 def arm(turn: int) -> None:
@@ -168,6 +168,20 @@ def _interrupted(number: int, frame: object) -> None:
 
 def confine() -> None:
     """As the C function."""
+
+
+def murmur2(data: bytes, seed: int) -> int:
+    """As the C function."""
+    factor, mask = 0x5BD1E995, 0xFFFFFFFF
+    whole = len(data) & ~3
+    hash_ = seed ^ len(data)
+    for word in memoryview(data)[:whole].cast("I"):
+        word = word * factor & mask
+        hash_ = (hash_ * factor & mask) ^ ((word ^ word >> 24) * factor & mask)
+    if data[whole:]:
+        hash_ = (hash_ ^ int.from_bytes(data[whole:], "little")) * factor & mask
+    hash_ = (hash_ ^ hash_ >> 13) * factor & mask
+    return hash_ ^ hash_ >> 15
 
 
 def in_child() -> bool:
@@ -224,11 +238,11 @@ def _only_run_cell(boot: object) -> None:
     boot.Cold.compile = lambda self, code: None
 
     def make_runner(runtime: object, executor: object) -> object:
-        from husk_worker import shellrun
+        from husk_worker import leanpath, shellrun
 
         runner = make(runtime, executor)
         _only_ipythons_display()
-        shellrun.ShellRunner._lean_codes = lambda self, code, silent: None
+        leanpath.LeanPath.codes = lambda self, code, silent: None
         full = shellrun.ShellRunner._full
 
         def whole(self: object, request: object, silent: bool, store: bool) -> object:

@@ -11,7 +11,7 @@ from typing import Any
 
 SOURCES = Path(__file__).resolve().parents[2] / "kernel" / "worker" / "py"
 _FRAMES = """START EXECUTE REQUEST INPUT_REPLY TOLD SHUTDOWN ATTACH HELLO READY FATAL DISPLAY PUBLISH ERROR REPLY ANSWER
-ASK_INPUT ASK EXIT""".split()
+ASK_INPUT ASK EXIT AWAIT""".split()
 
 
 class Wire:

@@ -90,15 +90,54 @@ def run_both(cells: list) -> list[str]:
     return differences
 
 
-@pytest.mark.skipif(
+NEEDS_IPYTHON = pytest.mark.skipif(
     subprocess.run([PYTHON, "-I", "-c", "import IPython"], capture_output=True).returncode != 0, reason="needs IPython"
 )
+
+
+@NEEDS_IPYTHON
 @pytest.mark.parametrize("number", range(len(SESSIONS)))
 def test_every_way_to_run_a_cell_is_equal(number):
     differences = run_both(SESSIONS[number])
     assert not differences, f"{len(differences)} of {len(SESSIONS[number])} cells differ\n" + "\n\n".join(
         differences[:12]
     )
+
+
+LINES = """
+import json, re, warnings
+from husk_worker import lean, leanpath
+warnings.simplefilter("ignore")
+same = 0
+for code in json.load(open("lines.json")):
+    word = re.match(r"\\w*", code).group()
+    if not code or "\\n" in code or "await" in code or not lean.keeps_text(code) or not lean.is_simple_line(code, word, False):
+        continue
+    codes = []
+    for compile in (leanpath.compile_line, lambda *args: leanpath.compile_cell(*args, False)):
+        try:
+            codes.append(compile(code + "\\n", "name", 0x200))
+        except (SyntaxError, ValueError):
+            codes.append(None)
+    line, cell = codes
+    if line is None:
+        continue  # the longer way says what is wrong
+    assert cell is None or line == cell and [*line[0].co_positions()] == [*cell[0].co_positions()], code
+    assert cell is None or cell.value is None or line.value is line[-1], code
+    same += cell is not None
+print(same)
+"""
+
+
+@NEEDS_IPYTHON
+def test_a_line_compiles_to_the_same_code_without_a_tree(tmp_path):
+    compound = [f"{word} 1: 2" for word in ("if", "while", "with")] + ["x: int", "a.b: 1 = 2", "x[1:2]: int", "if'a': 1", "for*a, in (): 2", "class A: 1", "@f", "try: 1"]
+    lines = [code for session in SESSIONS for code, _ in session] + compound + [code + "\n" for code in compound]
+    (tmp_path / "lines.json").write_text(json.dumps(lines))
+    with Front(PYTHON, cwd=str(tmp_path)) as front:
+        result = front.run(LINES)
+        assert result.ok, result.reply["error"][:2]
+        assert int(result.out) > 500
 
 
 def test_the_corpus_is_large_enough():

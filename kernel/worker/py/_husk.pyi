@@ -94,6 +94,9 @@ def adopt() -> None:
 def exit(code: int) -> NoReturn:
     """Ends the process at once, after drain(): no finalization of Python, no exit handlers of C."""
 
+def murmur2(data: bytes, seed: int) -> int:
+    """32-bit MurmurHash2 of the bytes."""
+
 def embedded_source(name: str) -> bytes | None:
     """Source text of a husk_worker module as carried in the binary."""
 

@@ -27,7 +27,8 @@ class Aio:
     """The loop of one serving thread.
 
     link: the Link of the thread; main: whether interrupts reach it; loop: None until asyncio has been imported.
-    on_frame: called with a frame that arrives during a top-level await (the main loop cannot see it then).
+    on_frame: called with a frame that arrives during a top-level await (the serving loop cannot see it then), where no
+    interrupt reaches.
     """
 
     __slots__ = (
@@ -37,7 +38,9 @@ class Aio:
         "on_frame",
         "_thread_id",
         "_inside",
-        "_driving",
+        "_task",
+        "_turn",
+        "_closed",
         "_set_running",
         "_get_running",
     )
@@ -49,7 +52,9 @@ class Aio:
         self.on_frame = on_frame
         self._thread_id = _thread.get_ident()
         self._inside = False
-        self._driving = False
+        self._task = None
+        self._turn = 0
+        self._closed = False
 
     def watch(self) -> None:
         """Makes the loop as soon as asyncio has been imported; for the main thread."""
@@ -142,32 +147,45 @@ class Aio:
         """Runs a cell's coroutine to its end and returns its value; raises what it raises.
 
         context: the contextvars.Context that it runs in. An interrupt is thrown into the coroutine where it waits.
+        Raises _husk.Closed when the link ends meanwhile.
         """
         self.load()
         self._unmark()
         loop = self.loop
-        task = loop.create_task(_cell_class()(coro), context=context)
-        if self.main:
-            loop.add_reader(self.link.fd, self._readable)
-        self._driving = True
+        self._turn = turn
+        self._task = loop.create_task(_cell_class()(coro), context=context)
+        loop.call_soon(self._say_await)
+        loop.add_reader(self.link.fd, self._readable)
+        self.link.on_backlog = self._look_again
         try:
-            while not task.done():
-                try:
-                    if self.main:
-                        _husk.guard(turn, self._run_until, task)
-                    else:
-                        self._run_until(task)
-                except KeyboardInterrupt as error:
-                    if not task.done():
-                        task = self._interrupt(task, error, context)
-                except SystemExit:
-                    pass  # of another task, which keeps it; the cell's own is in its task
+            while not self._task.done():
+                if self._closed:
+                    self._task._log_destroy_pending = False  # nobody waits for it any more
+                    raise _husk.Closed
+                self._step(context)
+            return self._task.result()
         finally:
-            self._driving = False
-            if self.main:
-                loop.remove_reader(self.link.fd)
+            self._task = self.link.on_backlog = None
+            loop.remove_reader(self.link.fd)
             self._mark()
-        return task.result()
+
+    def _step(self, context: object) -> None:
+        """Runs the loop until the cell has ended or something has stopped it."""
+        try:
+            if self.main:
+                _husk.guard(self._turn, self._run_until, self._task)
+            else:
+                self._run_until(self._task)
+        except KeyboardInterrupt as error:
+            if not self._task.done():
+                self._task = self._interrupt(self._task, error, context)
+        except SystemExit:
+            pass  # of another task, which keeps it; the cell's own is in its task
+
+    def _say_await(self) -> None:
+        """Tells the front, after the first step of a cell that has not ended with it (specs/link.md 2.4)."""
+        if self._task is not None and not self._task.done():
+            self.link.send(_husk.AWAIT, self._turn)
 
     def _interrupt(self, task: object, error: BaseException, context: object) -> object:
         """Goes on with the cell of `task` in a new task, whose first step throws the interrupt into it.
@@ -185,7 +203,7 @@ class Aio:
     def interrupt(self) -> bool:
         """Interrupts a cell that the loop of another thread is running. False: there is none, or it is not waiting."""
         loop = self.loop
-        if not self._driving or loop is None:
+        if self._task is None or loop is None:
             return False
         loop.call_soon_threadsafe(_raise_interrupt)
         return True
@@ -201,10 +219,28 @@ class Aio:
         self.loop.stop()
 
     def _readable(self) -> None:
-        """A frame arrives during an await: answers find their mailbox, a shutdown or end of the link ends the worker."""
-        frame = self.link.recv(0.0)
-        if frame is not None:
-            self.on_frame(frame)
+        """A frame arrives during an await: answers find their mailbox, the others go to on_frame."""
+        if self.main:
+            _husk.disarm()
+        try:
+            frame = self.link.recv(0.0)
+            if frame is not None:
+                self.on_frame(frame)
+        except _husk.Closed:
+            self._closed = True
+            self.loop.remove_reader(self.link.fd)
+            self.loop.stop()
+        finally:
+            if self.main:
+                _husk.arm(self._turn)
+
+    def _look_again(self) -> None:
+        """A frame has been put into the backlog, where the loop does not see it."""
+        self.loop.call_soon_threadsafe(self._take_backlog)
+
+    def _take_backlog(self) -> None:
+        if self._task is not None and self.link.has_backlog():
+            self._readable()
 
 
 def _raise_interrupt() -> None:

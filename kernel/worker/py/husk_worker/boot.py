@@ -110,8 +110,8 @@ class Runtime:
         """Serves one REQUEST: exactly one ANSWER."""
         link = executor.link
         link.begin(request)
-        metadata, buffers = None, ()
-        try:
+
+        def handle() -> tuple:
             executor.context.run(TURN.set, request.turn)
             if self.shell is None and self.cold is not None:
                 self.need_shell()
@@ -119,27 +119,60 @@ class Runtime:
             try:
                 from husk_worker import requests
 
-                content, metadata, buffers = executor.guard(request, requests.answer, self.kernel, request)
-                content = links.to_json(content)
+                return executor.guard(request, requests.answer, self.kernel, request)
             finally:
                 executor.aio.leave()
-        except _husk.Closed:
-            if not _husk.in_child():
-                raise
-        except BaseException as error:
-            ename, evalue, lines = errors.report(errors.without_machinery(error))
-            content = links.to_json({"status": "error", "ename": ename, "evalue": evalue, "traceback": lines})
-            metadata, buffers = None, ()
-        if _husk.in_child():
-            self.end_child(None)
+
+        content, _ = self._content(handle)
         if executor.main:
             _husk.drain()
         leaves = getattr(self.shell, "exit_now", False)
         if leaves:
             link.hold(_husk.EXIT, 0)
-        link.answer(request, content, metadata, buffers)
+        link.answer(request, *content)
         if leaves:
             self.exit(0)
+
+    def answer_beside(self, executor: Executor, request: Request) -> None:
+        """Serves one REQUEST in a callback of the loop that a cell of the same link awaits on.
+
+        An interrupt is the cell's. It ends a handler that runs too long, and is raised again once the ANSWER has left.
+        """
+        from husk_worker import requests
+
+        link = executor.link
+        cell = link.current
+        link.begin(request)
+        context = executor.context.copy()
+
+        def handle() -> tuple:
+            context.run(TURN.set, request.turn)
+            if executor.main:
+                return _husk.guard(executor.running, context.run, requests.answer, self.kernel, request)
+            return context.run(requests.answer, self.kernel, request)
+
+        content, error = self._content(handle)
+        link.answer(request, *content)
+        link.resume(cell)
+        if isinstance(error, KeyboardInterrupt):
+            raise error
+
+    def _content(self, handle: object) -> tuple:
+        """((content, metadata, buffers), None) of handle(), or of an error reply and the exception that it raised."""
+        error = None
+        try:
+            content, metadata, buffers = handle()
+            answer = links.to_json(content), metadata, buffers
+        except _husk.Closed:
+            if not _husk.in_child():
+                raise
+        except BaseException as caught:
+            error = caught
+            ename, evalue, lines = errors.report(errors.without_machinery(caught))
+            answer = links.to_json({"status": "error", "ename": ename, "evalue": evalue, "traceback": lines}), None, ()
+        if _husk.in_child():
+            self.end_child(None)
+        return answer, error
 
     # The shell
 

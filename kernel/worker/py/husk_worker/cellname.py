@@ -7,27 +7,10 @@ import _husk
 
 SEED = 0xC70F6907
 SUFFIX = ".py"
-_MASK = 0xFFFFFFFF
-_FACTOR = 0x5BD1E995
-
-
-def murmur2(data: bytes, seed: int = SEED) -> int:
-    """32-bit MurmurHash2 of the bytes."""
-    size = len(data)
-    whole = size & ~3
-    hash_ = seed ^ size
-    for word in memoryview(data)[:whole].cast("I"):
-        word = word * _FACTOR & _MASK
-        hash_ = (hash_ * _FACTOR & _MASK) ^ ((word ^ word >> 24) * _FACTOR & _MASK)
-    if size > whole:
-        hash_ = (hash_ ^ int.from_bytes(data[whole:], "little")) * _FACTOR & _MASK
-    hash_ = (hash_ ^ hash_ >> 13) * _FACTOR & _MASK
-    return hash_ ^ hash_ >> 15
-
-
-murmur2 = getattr(_husk, "murmur2", murmur2)
+_VARIABLE = "IPYKERNEL_CELL_NAME"
+_VARIABLE_BYTES = _VARIABLE.encode()
 _prefix = ""
-_prefix_pid = 0
+murmur2 = _husk.murmur2
 
 
 def _temp_dir() -> str:
@@ -41,17 +24,26 @@ def _temp_dir() -> str:
 
 def prefix() -> str:
     """Directory part of cell names with its slash: /tmp/ipykernel_<pid>/."""
-    global _prefix, _prefix_pid
-    pid = os.getpid()
-    if pid != _prefix_pid:
-        _prefix = f"{_temp_dir()}/ipykernel_{pid}/"
-        _prefix_pid = pid
+    global _prefix
+    if not _prefix:
+        _prefix = f"{_temp_dir()}/ipykernel_{os.getpid()}/"
     return _prefix
+
+
+def _forget_prefix() -> None:
+    global _prefix
+    _prefix = ""
+
+
+os.register_at_fork(after_in_child=_forget_prefix)
 
 
 def file_name(code: str) -> str:
     """The name that the code object of a cell with this text gets."""
-    name = os.environ.get("IPYKERNEL_CELL_NAME")
-    if name is not None:
-        return name
-    return f"{prefix()}{murmur2(code.encode('utf-8', 'surrogatepass'))}{SUFFIX}"
+    # The environment takes its time to say that it has no such variable; its bytes say it at once.
+    known = getattr(os.environ, "_data", None)
+    if known is None or _VARIABLE_BYTES in known:
+        name = os.environ.get(_VARIABLE)
+        if name is not None:
+            return name
+    return f"{prefix()}{murmur2(code.encode('utf-8', 'surrogatepass'), SEED)}{SUFFIX}"

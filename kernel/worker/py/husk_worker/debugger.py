@@ -122,7 +122,6 @@ class Debugger:
         request = self._link.current
         if request is not None:
             self._turn = request.turn
-            self.kernel.set_control_request(request)
 
     def _serve(self, command: str, message: dict[str, Any]) -> dict[str, Any]:
         if command == "initialize" and not self.is_started:

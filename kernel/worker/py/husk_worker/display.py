@@ -10,7 +10,7 @@ from IPython.core.displaypub import DisplayPublisher
 from traitlets import Any, CBytes
 
 import _husk
-from husk_worker import jsonable
+from husk_worker import jsonable, originals, shellinfo
 from husk_worker.lean import simple_text
 from husk_worker.link import TURN, here
 from husk_worker.streams import adopt
@@ -142,19 +142,34 @@ class ZMQDisplayPublisher(_Attributed, DisplayPublisher):
             here().publish("clear_output", content, topic="display_data")
 
 
+class _Showing(threading.local):
+    """What one thread is showing: the message that is gathered, and whether the cell's REPLY follows it at once."""
+
+    msg = None
+    ends_cell = False
+
+
 class ZMQShellDisplayHook(_Attributed, DisplayHook):
     """Publishes the value of a cell as execute_result."""
 
     session = Any(allow_none=True)
     pub_socket = Any(allow_none=True)
     topic = None
-    msg = None
     value_code = None  # of the lean cell that runs, the part that shows its value
-    _ends_cell = False
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        self._thread_local = threading.local()
+        self._thread_local = _Showing()
         super().__init__(*args, **kwargs)
+        originals.traits(self, ["shell", "exec_result"])
+
+    @property
+    def msg(self) -> "dict | None":
+        """The execute_result that this thread is gathering; None when it shows nothing. Subshells show theirs meanwhile."""
+        return self._thread_local.msg
+
+    @msg.setter
+    def msg(self, message: "dict | None") -> None:
+        self._thread_local.msg = message
 
     def quiet(self) -> bool:
         """Whether the cell ends in a semicolon; tokenizes only cells that have one at all."""
@@ -171,45 +186,43 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
             return {"text/plain": text}, {}
         return super().compute_format_data(result)
 
-    def update_user_ns(self, result: object) -> None:
-        """Records the value in `_` and Out, unless the cell is not to be stored."""
-        shell = self.shell
-        if not shell.stores_values:
-            return
-        ns = shell.user_ns
+    def _keeps_usually(self, result: object) -> bool:
+        """Whether IPython would record this value without any of its special cases."""
+        ns = self._trait_values["shell"].user_ns
         out = ns["_oh"]
-        if (
-            "_" in builtins.__dict__
-            or not self.do_full_cache
-            or result is out
-            or len(out) >= self.cache_size
-            or ns.get("_", out) is not self._
-            or ns.get("__", out) is not self.__
-            or ns.get("___", out) is not self.___
-        ):
-            super().update_user_ns(result)
-            return
-        # The usual case, in which IPython does just this.
-        count = self.prompt_count
+        return (
+            "_" not in builtins.__dict__
+            and self.do_full_cache
+            and result is not out
+            and len(out) < self.cache_size
+            and ns.get("_", out) is self._
+            and ns.get("__", out) is self.__
+            and ns.get("___", out) is self.___
+        )
+
+    def _keep(self, result: object, count: int) -> None:
+        """What IPython does with a value for which _keeps_usually() holds."""
+        shell = self._trait_values["shell"]
         self.___, self.__, self._ = self.__, self._, result
         names = {"_": result, "__": self.__, "___": self.___, f"_{count}": result}
+        ns = shell.user_ns
         ns.update(names)
         shell.user_ns_hidden.update(names)
-        out[count] = result
+        ns["_oh"][count] = result
+
+    def update_user_ns(self, result: object) -> None:
+        """Records the value in `_` and Out, unless the cell is not to be stored."""
+        if not self.shell.stores_values:
+            return
+        if self._keeps_usually(result):
+            self._keep(result, self.prompt_count)
+        else:
+            super().update_user_ns(result)
 
     def log_output(self, format_dict: dict) -> None:
         """Keeps the value's text for the history, unless the cell is not to be stored."""
-        shell = self.shell
-        if not shell.stores_values:
-            return
-        logger = getattr(shell, "_logger", shell)
-        if logger is not None or "text/plain" not in format_dict:  # there is a log of the session, or always one
+        if self.shell.stores_values:
             super().log_output(format_dict)
-            return
-        count = self.prompt_count
-        manager = shell.history_manager
-        manager.outputs[count].append(HistoryOutput(output_type="execute_result", bundle=format_dict))
-        manager.output_hist_reprs[count] = format_dict["text/plain"]
 
     def start_displayhook(self) -> None:
         self._is_active = True
@@ -237,14 +250,59 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
             content = self._through_hooks("execute_result", content)
             if content is None:
                 return
-        send_display(here(), _husk.DISPLAY_RESULT, content, content.get("execution_count"), self._ends_cell)
+        send_display(
+            here(), _husk.DISPLAY_RESULT, content, content.get("execution_count"), self._thread_local.ends_cell
+        )
+
+    def _show_text(self, result: object, text: str) -> bool:
+        """Shows a value that has only text, as __call__() would. False: not here, there is something out of the ordinary."""
+        mine = self._trait_values
+        shell = mine["shell"]
+        info = shell._info
+        if not (
+            shell.stores_values
+            and _code_is_original()
+            and not originals.has_own(self, _METHODS)
+            and shell.shows_plainly(type(result))
+            and self._keeps_usually(result)
+            and not getattr(self._thread_local, "hooks", None)
+            and not info.logs_output()
+        ):
+            return False
+        manager = info.values["history_manager"]
+        cells = shellinfo.inputs(manager)[0]
+        if not cells or ";" in cells[-1]:
+            return False
+        count = info.values["execution_count"] - info.counts_first
+        self._keep(result, count)
+        if mine["exec_result"] is not None:
+            mine["exec_result"].result = result
+        if HistoryOutput is not None:
+            output = HistoryOutput(output_type="execute_result", bundle={"text/plain": text})
+            manager.outputs[count].append(output)
+        manager.output_hist_reprs[count] = text
+        link = here()
+        rows = [("text/plain", _husk.MIME_TEXT, text)]
+        send = link.hold if self._thread_local.ends_cell else link.send
+        send(_husk.DISPLAY, link.turn(), _husk.DISPLAY_RESULT, count, rows, None, None, [])
+        return True
 
     def __call__(self, result: object = None) -> None:
         # Called by the last thing that a lean cell does: the REPLY follows at once.
-        self._ends_cell = self.value_code is not None and sys._getframe(1).f_code is self.value_code
+        showing = self._thread_local
+        showing.ends_cell = self.value_code is not None and sys._getframe(1).f_code is self.value_code
+        text = None if result is None else simple_text(result)
         try:
-            super().__call__(result)
+            if text is None or not self._show_text(result, text):
+                super().__call__(result)
         finally:
             # A formatter that raised leaves the message of its own behind.
-            self.msg = None
+            showing.msg = None
             self._is_active = False
+
+
+_STEPS = """
+check_for_underscore quiet start_displayhook write_output_prompt compute_format_data update_user_ns fill_exec_result
+write_format_data log_output finish_displayhook prompt_count"""
+_METHODS = frozenset(_STEPS.split())
+_code_is_original = originals.watch((DisplayHook, f"__call__ {_STEPS}"), (ZMQShellDisplayHook, _STEPS))

@@ -7,7 +7,7 @@ import _thread
 import _husk
 from husk_worker import cold, errors, lean
 from husk_worker.aio import Aio
-from husk_worker.link import TURN
+from husk_worker.link import TURN, Request
 
 
 class Outcome:
@@ -54,7 +54,7 @@ class Executor:
         self.main = main
         # All cells run in one context, so that a ContextVar set in one is seen in the next, async ones included.
         self.context = _contextvars.copy_context()
-        self.aio = Aio(link, main, runtime.on_frame)
+        self.aio = Aio(link, main, self._on_frame)
         self.runner = None
         self.running = 0
         self.thread = _thread.get_ident()
@@ -87,6 +87,13 @@ class Executor:
         if self.runner is None:
             self.runner = self.runtime.make_runner(self)
         return self.runner
+
+    def _on_frame(self, frame: tuple) -> None:
+        """Serves a frame that arrives while a cell awaits: a REQUEST beside it, or what only the main link carries."""
+        if frame[0] == _husk.REQUEST:
+            self.runtime.answer_beside(self, Request.from_request(frame[1]))
+        elif self.main:
+            self.runtime.on_frame(frame)
 
     def interrupt(self) -> None:
         """Interrupts what this executor's thread runs; called by another thread, for a subshell's."""

@@ -12,6 +12,8 @@ from typing import Any
 from IPython.core import history as ipython
 from traitlets import observe
 
+from husk_worker import originals, shellinfo
+
 _DEFAULT_N = 10
 
 
@@ -26,6 +28,7 @@ class HistoryManager(ipython.HistoryManager):
         options = shell.kernel.options
         self.hist_file = str(self._configured_file() or options.get("hist_file") or self._get_hist_file_name())
         self._number = options.get("history_session") or 0
+        originals.traits(self, ["input_hist_parsed", "input_hist_raw", "_i00", "_i", "_ii", "_iii", "shell"])
 
     @property
     def session_number(self) -> int:
@@ -85,15 +88,17 @@ class HistoryManager(ipython.HistoryManager):
         source_raw = source if source_raw is None else source_raw.rstrip("\n")
         if self._exit_re.match(source_raw.strip()):
             return
-        self.input_hist_parsed.append(source)
-        self.input_hist_raw.append(source_raw)
+        values = self._trait_values  # a cell needs a dozen of them, and traitlets takes its time for each
+        values["input_hist_parsed"].append(source)
+        values["input_hist_raw"].append(source_raw)
         self._running = (line_num, source, source_raw)
-        before: Any = (source_raw, self._i00, self._i, self._ii)
-        self._i00, self._i, self._ii, self._iii = before
-        names = {"_i": self._i, "_ii": self._ii, "_iii": self._iii, f"_i{line_num}": source_raw}
-        if self.shell is not None:
-            self.shell.user_ns.update(names)
-            self.shell.user_ns_hidden.update(names)
+        names = {"_i": values["_i00"], "_ii": values["_i"], "_iii": values["_ii"]}
+        shellinfo.put(self, {"_i00": source_raw, **names})
+        shell = values["shell"]
+        if shell is not None:
+            names[f"_i{line_num}"] = source_raw
+            shell.user_ns.update(names)
+            shell.user_ns_hidden.update(names)
 
     def store_output(self, line_num: int) -> None:
         """The output travels in the cell's reply."""

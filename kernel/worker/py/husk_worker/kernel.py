@@ -7,13 +7,14 @@ It is made at the start of every worker, so nothing heavy is imported here; what
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from husk_worker import link as links
 from husk_worker import shims
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
 
     from husk_worker.link import Link, Request
     from husk_worker.session import Session, Socket
@@ -50,6 +51,26 @@ _DOCS = (
     ("SymPy Reference", "http://docs.sympy.org/latest/index.html"),
     ("pandas Reference", "https://pandas.pydata.org/pandas-docs/stable/"),
 )
+
+
+class _Identities(Mapping[str, Any]):
+    """Identities of requests that are looked for when somebody reads them."""
+
+    def __init__(self, find: dict[str, Callable[[], Request | None]]) -> None:
+        self._find = find
+
+    def __getitem__(self, channel: str) -> list[bytes] | bytes:
+        request = self._find[channel]()
+        return b"" if request is None else list(request.identities)
+
+    def __contains__(self, channel: object) -> bool:
+        return channel in self._find
+
+    def __iter__(self) -> Iterator[str]:
+        return iter(self._find)
+
+    def __len__(self) -> int:
+        return len(self._find)
 
 
 class Kernel:
@@ -110,10 +131,10 @@ class Kernel:
     def get_parent(self, channel: str | None = None) -> dict[str, Any]:
         """The message (dict) of the request that the calling code belongs to; {} when there is none.
 
-        channel: "control" gives the debugger's last request.
+        channel: "control" gives the last request on the control channel.
         """
         if channel == "control":
-            request = self._lazy.get("control")
+            request = self._control_request()
             return {} if request is None else request.parent
         return self.link_here().parent()
 
@@ -124,9 +145,15 @@ class Kernel:
 
             adopt(self.link_here(), parent)
 
-    def set_control_request(self, request: Request) -> None:
-        """Told by the debugger's thread: what get_parent("control") answers."""
-        self._lazy["control"] = request
+    def _control_request(self) -> Request | None:
+        """The last request on control, None before the first. The front knows it: it answers most of them alone."""
+        import json
+
+        told = self.link_here().ask("control", {})
+        if not told:
+            return None
+        header, metadata, content = (json.dumps(told[name]).encode() for name in ("header", "metadata", "content"))
+        return links.Request(0, header, [bytes.fromhex(each) for each in told["identities"]], metadata, content)
 
     @property
     def _parent_header(self) -> dict[str, Any]:
@@ -138,13 +165,9 @@ class Kernel:
         return self.get_parent()
 
     @property
-    def _parent_ident(self) -> dict[str, Any]:
+    def _parent_ident(self) -> Mapping[str, Any]:
         """Identities (list of bytes) of the current requests by channel; b"" before the first."""
-        shell, control = self.link_here().request(), self._lazy.get("control")
-        return {
-            "shell": b"" if shell is None else list(shell.identities),
-            "control": b"" if control is None else list(control.identities),
-        }
+        return _Identities({"shell": self.link_here().request, "control": self._control_request})
 
     @property
     def _allow_stdin(self) -> bool:

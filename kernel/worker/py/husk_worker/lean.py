@@ -28,6 +28,7 @@ _PURE = frozenset(_PURE_TEXT.split())
 # Names that IPython puts where a cell sees them, or that a cell needs the shell for.
 _RESERVED = frozenset(_RESERVED_TEXT.split())
 _KEYWORDS = frozenset(_KEYWORD_TEXT.split())
+_COMPOUND = frozenset(("async", "class", "def", "for", "if", "match", "try", "while", "with"))
 _MODULES = frozenset(("math", "cmath", "time", "itertools"))
 _FRAME_ATTRIBUTES = ("f_", "tb_", "gi_", "cr_", "ag_", "co_", "__")
 _ALLOWED = frozenset(getattr(_ast, name) for name in _NODE_TEXT.split())
@@ -200,6 +201,14 @@ def keeps_text(code: str) -> bool:
             if line[:1] in (" ", "\t") and not line.strip(" \t"):
                 return False
     return True
+
+
+def is_simple_line(code: str, word: str, newest: bool) -> bool:
+    """Whether a cell of one line is one simple statement, if it compiles: then it means the same to Python's own prompt.
+
+    word: the name or keyword that it begins with; newest: as for splits_whole().
+    """
+    return ";" not in code and word not in _COMPOUND and code[0] not in "@#" and not (newest and ":" in code)
 
 
 def splits_whole(body: list, newest: bool) -> bool:

@@ -152,11 +152,12 @@ class Link:
     main: whether this is the worker's first link, served by the main thread.
     on_interrupt: called with the turn of an INTERRUPT.
     on_attach: called with the fields and descriptors of an ATTACH as soon as somebody reads it; False: the main loop does it.
+    on_backlog: called by whoever has read a frame for the serving loop, from any thread and between any two steps.
     """
 
     __slots__ = (
         "fd", "main", "current", "need_shell", "kernel", "_recent", "_mutex", "_reading", "_waiters", "_backlog",
-        "_asks", "_inputs", "_next_ask", "_input_lock", "on_attach", "on_interrupt",
+        "_asks", "_inputs", "_next_ask", "_input_lock", "on_attach", "on_interrupt", "on_backlog",
     )  # fmt: skip
 
     def __init__(self, fd=None, main=True):
@@ -176,6 +177,7 @@ class Link:
         self._input_lock = None
         self.on_attach = None
         self.on_interrupt = None
+        self.on_backlog = None
 
     # Reading
 
@@ -248,6 +250,17 @@ class Link:
             return True
         return False
 
+    def _put_back(self, frame):
+        """Leaves a frame to the serving loop."""
+        self._backlog.append(frame)
+        on_backlog = self.on_backlog
+        if on_backlog is not None:
+            on_backlog()
+
+    def has_backlog(self):
+        """Whether a frame for the serving loop has been read by somebody else."""
+        return bool(self._backlog)
+
     def attend(self):
         """Reads what has come meanwhile, when nobody is reading. Called between two steps of a cell: must not wait for a lock."""
         if not self._mutex.acquire(False):
@@ -262,7 +275,7 @@ class Link:
             frame = _husk.recv(self.fd, 0.0)
             while frame is not None:
                 if self._route(frame):
-                    self._backlog.append(frame)
+                    self._put_back(frame)
                 frame = _husk.recv(self.fd, 0.0)
         except _husk.Closed:
             pass  # the main loop will see it
@@ -280,7 +293,7 @@ class Link:
             try:
                 frame = _husk.recv(self.fd)
                 if frame is not None and self._route(frame):
-                    self._backlog.append(frame)
+                    self._put_back(frame)
             finally:
                 self._give_reading()
         return box.value
@@ -293,11 +306,15 @@ class Link:
 
     def begin(self, request):
         """Makes `request` the current one: text and messages without a context of their own belong to it."""
-        self.current = request
         recent = self._recent
         recent.append(request)
         if len(recent) > _RECENT_TURNS:
             del recent[: _RECENT_TURNS // 2]
+        self.resume(request)
+
+    def resume(self, request):
+        """Makes one that has begun the current one again."""
+        self.current = request
         if self.main:
             _husk.set_turn(request.turn)
 

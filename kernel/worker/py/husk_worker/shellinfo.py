@@ -7,6 +7,15 @@ import traitlets
 from IPython.core.autocall import IPyAutocall
 from IPython.core.macro import Macro
 
+from husk_worker import originals
+
+_TRAITS = """
+ast_node_interactivity ast_transformers autocall builtin_trap display_trap execution_count exit_now history_manager
+input_transformer_manager input_transformers_post loop_runner magics_manager payload_manager prefilter_manager"""
+
+
+_NOBODY: dict = {"change": []}
+
 
 def _parameters(func: object) -> frozenset:
     """Names of the parameters of a callable; empty when they cannot be known."""
@@ -16,25 +25,36 @@ def _parameters(func: object) -> frozenset:
         return frozenset()
 
 
-def put(owner: object, name: str, value: object) -> None:
-    """Sets a trait whose value needs no validation; past traitlets' machinery when nobody observes it."""
+def put(owner: object, values: dict) -> None:
+    """Sets traits whose values need no validation; past traitlets' machinery when nobody observes them."""
     notifiers = owner._trait_notifiers
-    general = notifiers.get(traitlets.All)
-    if name in notifiers or (general and any(general.values())):
-        setattr(owner, name, value)
+    if notifiers.get(traitlets.All, _NOBODY) != _NOBODY or not notifiers.keys().isdisjoint(values):
+        for name, value in values.items():
+            setattr(owner, name, value)
     else:
-        owner._trait_values[name] = value
+        owner._trait_values.update(values)
+
+
+def inputs(manager: object) -> tuple[list, list]:
+    """Texts of the cells that a history manager has stored: transformed, and as they were typed."""
+    values = manager.__dict__.get("_trait_values", manager.__dict__)
+    try:
+        return values["input_hist_parsed"], values["input_hist_raw"]
+    except KeyError:
+        return manager.input_hist_parsed, manager.input_hist_raw
 
 
 class ShellInfo:
     """Facts about one shell, gathered when it is new.
 
-    counts_first: execution_count advances before a cell runs (IPython 9), not after it.
+    values: its traits, for looking only. counts_first: execution_count advances before a cell runs (IPython 9), not after it.
     """
 
     def __init__(self, shell: object) -> None:
         from IPython.core.interactiveshell import ExecutionInfo
 
+        self._shell = shell
+        self.values = originals.traits(shell, _TRAITS.split())
         self.counts_first = type(shell).counts_first
         self.run_parameters = _parameters(shell.run_cell_async)
         self.info_parameters = _parameters(ExecutionInfo.__init__)
@@ -47,14 +67,15 @@ class ShellInfo:
         self._asyncio = getattr(__import__("IPython.core.interactiveshell", fromlist=["x"]), "_asyncio_runner", None)
         self._lazy_log = hasattr(type(shell), "_logger")
 
-    def transforms_are_default(self, shell: object) -> bool:
+    def transforms_are_default(self) -> bool:
         """Whether text and tree of a cell go through nothing but IPython's own transformations, set as they are at first."""
-        manager = shell.input_transformer_manager
+        shell, values = self._shell, self.values
+        manager = values["input_transformer_manager"]
         return (
-            not shell.ast_transformers
-            and not shell.input_transformers_post
-            and shell.ast_node_interactivity == "last_expr"
-            and not shell.autocall
+            not values["ast_transformers"]
+            and not values["input_transformers_post"]
+            and values["ast_node_interactivity"] == "last_expr"
+            and not values["autocall"]
             and manager.cleanup_transforms == self._cleanup
             and manager.line_transforms == self._lines
             and manager.token_transformers == self._tokens
@@ -62,27 +83,33 @@ class ShellInfo:
             and not shell.custom_exceptions
         )
 
-    def is_command(self, shell: object, word: str) -> bool:
+    def is_command(self, word: str) -> bool:
         """Whether a one-line cell with this first word may be something else than Python for IPython."""
-        prefilter = shell.prefilter_manager
+        values = self.values
+        prefilter = values["prefilter_manager"]
         if prefilter.transformers or prefilter.checkers != self._checkers:
             return True
         if not word:
             return False
-        magics = shell.magics_manager
-        if word in magics.magics["line"] or word in getattr(magics, "lazy_magics", ()):
+        magics = values["magics_manager"]
+        if word in magics.magics["line"] or word in magics.lazy_magics:
             return True
-        return isinstance(shell.user_ns.get(word), (IPyAutocall, Macro))
+        return isinstance(self._shell.user_ns.get(word), (IPyAutocall, Macro))
 
-    def runs_on_asyncio(self, shell: object) -> bool:
+    def runs_on_asyncio(self) -> bool:
         """Whether awaited cells run on asyncio (not curio, trio or a runner of the user's)."""
-        return shell.loop_runner is self._asyncio
+        return self.values["loop_runner"] is self._asyncio
 
-    def log(self, shell: object, cell: str, raw: str) -> None:
+    def log(self, cell: str, raw: str) -> None:
         """Hands a cell to the session log (%logstart) if there is one."""
-        logger = shell._logger if self._lazy_log else shell.logger
+        logger = self._shell._logger if self._lazy_log else self._shell.logger
         if logger is not None:
             logger.log(cell, raw)
+
+    def logs_output(self) -> bool:
+        """Whether values go to the session log too."""
+        logger = self._shell._logger if self._lazy_log else self._shell.logger
+        return logger is not None and bool(logger.log_output)
 
     def cell_arguments(self, request: object) -> dict:
         """Arguments of run_cell() that older versions do not know."""

@@ -3,84 +3,21 @@
 
 import sys
 import types
-import warnings
-from _thread import get_ident
 
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
 
 import _husk
-from husk_worker import errors, jsonable, lean, link
+from husk_worker import errors, jsonable, link, shellinfo
+from husk_worker.leanpath import LeanPath, finish
 from husk_worker.shell import ZMQInteractiveShell
-from husk_worker.shellinfo import put
 
-_NEWEST = sys.version_info >= (3, 14)
-_ORIGINALS = tuple(
-    (name, getattr(ZMQInteractiveShell, name))
-    for name in ("run_cell", "run_cell_async", "run_ast_nodes", "run_code", "transform_cell", "transform_ast")
-)
 _MAX_OUTPUTS = 100  # cells whose outputs and exceptions IPython 9 keeps for %notebook
-
-_NAMES = frozenset(name for name, _ in _ORIGINALS)
-
-
-def _is_patched(shell: ZMQInteractiveShell) -> bool:
-    """Whether somebody has put a function of their own between us and IPython's way to run a cell."""
-    kind = type(shell)
-    return not _NAMES.isdisjoint(shell.__dict__) or any(getattr(kind, name) is not first for name, first in _ORIGINALS)
-
-
-class _Warned(Exception):
-    """Compiling a cell wants to warn: IPython's path does it in its own way."""
-
-
-def _refuse_warning(message: object) -> None:
-    if get_ident() == _compiling:
-        raise _Warned
-    _show_warning(message)
-
-
-_compiling = 0
-_show_warning = warnings._showwarnmsg
-
-
-def _silently(func: object, *args: object) -> object:
-    """func(*args), which compiles. Raises _Warned when Python has something to say about the code."""
-    global _compiling, _show_warning
-    _show_warning = warnings._showwarnmsg
-    _compiling = get_ident()
-    warnings._showwarnmsg = _refuse_warning
-    try:
-        return func(*args)
-    finally:
-        warnings._showwarnmsg = _show_warning
-        _compiling = 0
-
-
-class _Codes(list):
-    """Code objects of a cell, run in order; value: the last one when it is the one that shows the cell's value."""
-
-    __slots__ = ("value",)
-
-
-def _compile(text: str, name: str, flags: int, silent: bool) -> "_Codes | None":
-    """Code objects of a cell that mean what IPython makes of it, the last one that of its value; None: there are none."""
-    ast = lean._ast
-    body = lean.parse(text, name, flags).body
-    value = body[-1:] if body and not silent and type(body[-1]) is ast.Expr else []
-    rest = body[:-1] if value else body
-    if not lean.splits_whole(rest, _NEWEST):
-        return None
-    codes = _Codes([compile(ast.Module(rest, []), name, "exec", flags, True)] if rest else [])
-    codes.value = compile(ast.Interactive(value), name, "single", flags, True) if value else None
-    if value:
-        codes.append(codes.value)
-    return codes
 
 
 class ShellRunner:
     """Runs cells of one executor in the shell."""
 
-    __slots__ = ("executor", "runtime", "shell", "aio", "info")
+    __slots__ = ("executor", "runtime", "shell", "aio", "info", "values", "lean")
 
     def __init__(self, executor: object, shell: ZMQInteractiveShell) -> None:
         self.executor = executor
@@ -88,12 +25,12 @@ class ShellRunner:
         self.shell = shell
         self.aio = executor.aio
         self.info = shell._info
+        self.values = shell._info.values
+        self.lean = LeanPath(shell)
 
     def run(self, request: object, outcome: object) -> None:
         """Serves an EXECUTE up to its reply, which `outcome` then tells."""
-        shell = self.shell
-        manager = shell.history_manager
-        stored = len(manager.input_hist_parsed)
+        stored = len(shellinfo.inputs(self.values["history_manager"])[0])
         outcome.published = True
         try:
             result = self.executor.guard(request, self._cell, request, outcome)
@@ -132,7 +69,7 @@ class ShellRunner:
 
     def _leave(self) -> None:
         self.aio.leave()
-        if self.shell.execution_count & 15 == 0:
+        if self.values["execution_count"] & 15 == 0:
             self._trim()
 
     def _trim(self) -> None:
@@ -149,12 +86,13 @@ class ShellRunner:
         silent = bool(flags & _husk.EXEC_SILENT)
         store = bool(flags & _husk.EXEC_STORE_HISTORY) and not silent
         shell.stores_values = store
-        if _is_patched(shell):
+        lean = self.lean
+        if not lean.is_open():
             result = self._foreign(request, silent, store)
         else:
-            codes = self._lean_codes(code, silent)
+            codes = lean.codes(code, silent)
             if codes is not None:
-                result = self._lean(request, codes, silent, store)
+                result = lean.run(request, codes, silent, store)
             else:
                 result = self._full(request, silent, store)
                 if type(result) is types.CoroutineType:
@@ -162,89 +100,12 @@ class ShellRunner:
         self._judge(request, outcome, result)
         return None
 
-    # The lean path
-
-    def _lean_codes(self, code: str, silent: bool) -> "list | None":
-        """Code objects of a cell that IPython would run as it is, else None."""
-        shell = self.shell
-        if not code or "await" in code or "async" in code or "__future__" in code or not lean.keeps_text(code):
-            return None
-        if not self.info.transforms_are_default(shell):
-            return None
-        if "\n" not in code.rstrip("\n") and self.info.is_command(shell, lean.first_word(code)):
-            return None
-        compiler = shell.compile
-        try:
-            cell = code if code[-1] == "\n" else code + "\n"
-            name = compiler.get_code_name(code, cell, shell.execution_count)
-            return _silently(_compile, cell, name, compiler.flags, silent)
-        except (_Warned, SyntaxError, ValueError, TypeError, MemoryError, RecursionError, OverflowError):
-            return None
-
-    def _lean(self, request: object, codes: list, silent: bool, store: bool) -> object:
-        """As InteractiveShell.run_cell() for a cell that needs no transformation. Returns its ExecutionResult."""
-        shell, code = self.shell, request.code
-        cell = code if code[-1] == "\n" else code + "\n"
-        result = None
-        try:
-            try:
-                info = self.info.execution_info(ExecutionInfo, code, store, silent, request, cell)
-                result = self._lean_run(codes, code, cell, info, silent, store)
-            except BaseException as error:
-                result = ExecutionResult(self.info.execution_info(ExecutionInfo, code, store, silent, request, cell))
-                result.error_in_exec = error
-                shell.showtraceback(running_compiled_code=True)
-        finally:
-            shell.events.trigger("post_execute")
-            if not silent:
-                shell.events.trigger("post_run_cell", result)
-        return result
-
-    def _lean_run(self, codes: list, code: str, cell: str, info: object, silent: bool, store: bool) -> object:
-        shell = self.shell
-        result = ExecutionResult(info)
-        if code.isspace():
-            shell.last_execution_succeeded = True
-            shell.last_execution_result = result
-            return result
-        count = shell.execution_count
-        counts_first = self.info.counts_first
-        if store or counts_first:
-            result.execution_count = count
-        if store and counts_first:
-            put(shell, "execution_count", count + 1)
-        shell.events.trigger("pre_execute")
-        if not silent:
-            shell.events.trigger("pre_run_cell", info)
-        if store:
-            shell.history_manager.store_inputs(count, cell, code)
-        if not silent:
-            self.info.log(shell, cell, code)
-        with shell.builtin_trap:
-            shell.compile.cache(cell, count, raw_code=code)
-            with shell.display_trap:
-                hook = shell.displayhook
-                put(hook, "exec_result", result)
-                hook.value_code = codes.value
-                # run_code() is a coroutine that never waits for such code; its handling of errors is IPython's own.
-                failed = any(_finish(shell.run_code(part, result, async_=False)) for part in codes)
-                put(shell, "last_execution_succeeded", not failed)
-                put(shell, "last_execution_result", result)
-                put(hook, "exec_result", None)
-        if store:
-            shell.history_manager.store_output(count)
-            if not counts_first:
-                shell.execution_count += 1
-            elif result.error_in_exec:
-                shell.history_manager.exceptions[count] = shell._format_exception_for_storage(result.error_in_exec)
-        return result
-
     # The whole path
 
     def _full(self, request: object, silent: bool, store: bool) -> object:
         """As run_cell(), with one transformation of the text only. An awaited cell gives a coroutine."""
         shell, code = self.shell, request.code
-        if shell.trio_runner or not self.info.runs_on_asyncio(shell):
+        if shell.trio_runner or not self.info.runs_on_asyncio():
             return self._foreign(request, silent, store)
         failure = None
         try:
@@ -266,7 +127,7 @@ class ShellRunner:
         result = None
         try:
             try:
-                result = _finish(coro)
+                result = finish(coro)
             except BaseException as error:
                 result = self._crashed(request, silent, store, cell, error)
         finally:
@@ -318,36 +179,36 @@ class ShellRunner:
             outcome.fail(errors.name_of(error), errors.text_of(error), shell._last_traceback or [])
         elif shell._last_traceback_during_displayhook:
             outcome.fail(*shell._last_error, shell._last_traceback or [])
-        elif request.expressions_raw:
+        elif request.expressions_raw and request.expressions_raw != b"{}":
             wanted = link.loads(request.expressions_raw)
             if wanted:
                 outcome.expressions = _expressions_json(shell.user_expressions(wanted))
 
     def _stored(self, request: object, outcome: object, before: int) -> None:
         """Tells the front what belongs into the history, from what the shell stored first."""
-        manager = self.shell.history_manager
-        if len(manager.input_hist_parsed) <= before:
+        parsed, typed = shellinfo.inputs(self.values["history_manager"])
+        if len(parsed) <= before:
             return
-        source, raw = manager.input_hist_parsed[before], manager.input_hist_raw[before]
+        source, raw = parsed[before], typed[before]
         outcome.history = True if source == raw == request.code else (source, raw)
 
     def _collect(self, outcome: object) -> None:
         """Payload, counters and the wish to end."""
-        shell = self.shell
-        payload = shell.payload_manager.read_payload()
+        values = self.values
+        payload = values["payload_manager"].read_payload()
         if payload:
-            shell.payload_manager.clear_payload()
+            values["payload_manager"].clear_payload()
             try:
                 outcome.payload = jsonable.dumps(payload)
             except (TypeError, ValueError, RecursionError):
                 outcome.payload = None
-        count = shell.execution_count
+        count = values["execution_count"]
         if isinstance(count, int) and count > 0:
             outcome.next_count = count
             outcome.count = count - 1
             if outcome.history is not None:
-                outcome.output = shell.history_manager.output_hist_reprs.get(count - 1)
-        outcome.exit = bool(shell.exit_now)
+                outcome.output = values["history_manager"].output_hist_reprs.get(count - 1)
+        outcome.exit = bool(values["exit_now"])
 
     def report_escaped(self, error: BaseException) -> tuple:
         """Shows an exception that left the machinery; (ename, evalue, traceback) of it."""
@@ -376,7 +237,7 @@ class ShellRunner:
 
         before, sys.displayhook = sys.displayhook, hook
         try:
-            _finish(self.shell.run_code(compile("0", "<husk>", "single")))
+            finish(self.shell.run_code(compile("0", "<husk>", "single")))
         finally:
             sys.displayhook = before
         return tuple(caught)
@@ -421,13 +282,3 @@ def _expressions_json(values: dict) -> str:
             ename, evalue, lines = errors.report(error)
             clean[name] = {"status": "error", "ename": ename, "evalue": evalue, "traceback": lines}
     return jsonable.dumps(clean)
-
-
-def _finish(coro: object) -> object:
-    """Value of a coroutine that has nothing to wait for. Raises what it raises, RuntimeError when it does wait."""
-    try:
-        coro.send(None)
-    except StopIteration as end:
-        return end.value
-    coro.close()
-    raise RuntimeError(f"{coro.__name__!r} needs a real async loop")
