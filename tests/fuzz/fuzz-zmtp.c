@@ -94,7 +94,7 @@ static void assemble(struct buffer *trace, struct slice rest, const uint8_t *siz
 
 	assembly_init(&a, &total, FRAMES_MAX_BYTES);
 	for (size_t i = 0; r >= 0 && rest.len; i++) {
-		size_t n = n_sizes ? 1 + sizes[i % n_sizes] / 2 : rest.len;
+		size_t n = n_sizes ? (size_t)1 + sizes[i % n_sizes] / 2 : rest.len;
 
 		r = feed(&a, &rest, n, n_sizes && (sizes[i % n_sizes] & 1));
 		CHECK(a.len <= a.size && a.begin <= a.len && total < ASSEMBLY_TOTAL_MAX_BYTES);
