@@ -103,7 +103,7 @@ static void drop(struct channels *ch, struct conn *c, const struct error *err)
 
 /* ---- start and end ---- */
 
-static int watch(struct channels *ch, int fd, uint32_t events, void *data)
+static int poll_for(struct channels *ch, int fd, uint32_t events, void *data)
 {
 	struct epoll_event e = { .events = events, .data.ptr = data };
 
@@ -118,7 +118,7 @@ static int open_port(struct channels *ch, enum connection_port port, struct conn
 	if (r < 0)
 		return r;
 	l->fd = r;
-	r = watch(ch, l->fd, EPOLLIN, l);
+	r = poll_for(ch, l->fd, EPOLLIN, l);
 	return r < 0 ? error_set(err, r, "cannot watch the sockets: %s", strerror(-r)) : 0;
 }
 
@@ -239,7 +239,7 @@ static void add_conn(struct channels *ch, enum connection_port port, int fd)
 	if (!c)
 		return;
 	c->deadline = clock_monotonic_usec() + CONN_HANDSHAKE_USEC;
-	if (watch(ch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, c) < 0) {
+	if (poll_for(ch, fd, EPOLLIN | EPOLLOUT | EPOLLRDHUP | EPOLLET, c) < 0) {
 		(void)conn_free(c);
 		return;
 	}
@@ -266,7 +266,7 @@ static void resume_listeners(struct channels *ch)
 
 		if (!l->paused || l->fd < 0)
 			continue;
-		l->paused = watch(ch, l->fd, EPOLLIN, l) < 0;
+		l->paused = poll_for(ch, l->fd, EPOLLIN, l) < 0;
 		if (l->paused)
 			ch->resume_at = clock_monotonic_usec() + RESUME_USEC;
 	}
