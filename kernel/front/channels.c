@@ -371,6 +371,8 @@ int channels_recv(struct channels *ch, enum connection_port port, struct parcel 
 		r = conn_next(c, ch->scratch, now, &p, &err);
 
 		if (r < 0 && r != -EAGAIN) {
+			if (r == -ENOMEM && !err.text[0])
+				(void)error_set(&err, r, "out of memory");
 			conn_write(c); /* an answer that is still to go */
 			drop(ch, c, &err);
 			continue;
