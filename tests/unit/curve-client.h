@@ -82,7 +82,8 @@ static inline void curve_client_initiate(struct curve_client *c, const uint8_t f
 	memcpy(plain, c->public, 32);
 	memcpy(plain + 32, random, 16);
 	memcpy(plain + 48, vouch, 80);
-	memcpy(plain + 128, properties.data, properties.len);
+	if (properties.len)
+		memcpy(plain + 128, properties.data, properties.len);
 	curve_client_count(c, count);
 	curve_client_nonce(nonce, "CurveZMQINITIATE", count);
 	(void)!crypto_box_easy(box, plain, 128 + properties.len, nonce, c->server_transient, c->transient_secret);
