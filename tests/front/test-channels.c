@@ -14,6 +14,7 @@ static char prefix[64];
 static struct connection connection;
 static struct channels *channels;
 static void *context;
+static void *sockets[8]; /* to be closed when a test has ended, however it ended */
 
 static int open_ipc(void **state)
 {
@@ -49,9 +50,20 @@ static int open_curve(void **state)
 	return context ? channels_new(&connection, &channels, &err) : -1;
 }
 
+static void hang_up(void *s)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
+		if (sockets[i] == s)
+			sockets[i] = NULL;
+	(void)zmq_close(s);
+}
+
 static int close_all(void **state)
 {
 	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(sockets); i++)
+		if (sockets[i])
+			hang_up(sockets[i]);
 	channels = channels_free(channels, 0);
 	return zmq_ctx_term(context);
 }
@@ -61,12 +73,23 @@ static void set_int(void *s, int option, int value)
 	assert_int_equal(zmq_setsockopt(s, option, &value, sizeof(value)), 0);
 }
 
-static void *unconnected(int type, const char *identity)
+static void *new_socket(int type)
 {
 	void *s = zmq_socket(context, type);
-	char public[41], secret[41];
+	size_t i = 0;
 
 	assert_non_null(s);
+	while (sockets[i])
+		assert_true(++i < ARRAY_SIZE(sockets));
+	sockets[i] = s;
+	return s;
+}
+
+static void *unconnected(int type, const char *identity)
+{
+	void *s = new_socket(type);
+	char public[41], secret[41];
+
 	set_int(s, ZMQ_LINGER, 0);
 	set_int(s, ZMQ_RCVHWM, 0);
 	if (identity)
@@ -267,8 +290,6 @@ static void test_a_message_goes_to_the_kernel_and_back_by_its_identity(void **st
 	assert_receives(a, "to a");
 	send_text(b, "x", false);
 	(void)receive_text(CONNECTION_SHELL, "client-b", "x");
-	(void)zmq_close(a);
-	(void)zmq_close(b);
 }
 
 static void test_a_reply_to_a_client_that_has_gone_is_no_error(void **state)
@@ -299,8 +320,6 @@ static void test_two_clients_of_one_identity_get_the_replies_to_their_own_reques
 	assert_receives(new, "to the new one");
 	assert_receives(new, "to the newest");
 	assert_receives(new, "whose asker has gone");
-	(void)zmq_close(old);
-	(void)zmq_close(new);
 }
 
 static void test_a_reply_for_an_asker_that_has_gone_goes_to_who_came_back(void **state)
@@ -311,7 +330,7 @@ static void test_a_reply_for_an_asker_that_has_gone_goes_to_who_came_back(void *
 	(void)state;
 	send_text(old, "1", false);
 	from = receive_text(CONNECTION_SHELL, "same", "1");
-	(void)zmq_close(old);
+	hang_up(old);
 	new = client(ZMQ_DEALER, CONNECTION_SHELL, "same");
 	send_text(new, "2", false);
 	(void)receive_text(CONNECTION_SHELL, "same", "2");
@@ -319,7 +338,6 @@ static void test_a_reply_for_an_asker_that_has_gone_goes_to_who_came_back(void *
 		serve();
 	reply(CONNECTION_SHELL, from, "same", "yours");
 	assert_receives(new, "yours");
-	(void)zmq_close(new);
 }
 
 static void test_a_reply_needs_the_identity_too(void **state)
@@ -334,7 +352,6 @@ static void test_a_reply_needs_the_identity_too(void **state)
 	reply(CONNECTION_CONTROL, from, "a", "not there");
 	reply(CONNECTION_SHELL, from, "a", "for a");
 	assert_receives(a, "for a");
-	(void)zmq_close(a);
 }
 
 static void test_a_client_that_reconnects_is_heard(void **state)
@@ -351,7 +368,6 @@ static void test_a_client_that_reconnects_is_heard(void **state)
 	send_text(s, "2", false);
 	reply(CONNECTION_SHELL, receive_text(CONNECTION_SHELL, "same", "2"), "same", "3");
 	assert_receives(s, "3");
-	(void)zmq_close(s);
 }
 
 static void test_too_many_frames_come_as_an_empty_parcel_and_the_next_message_is_whole(void **state)
@@ -371,7 +387,6 @@ static void test_too_many_frames_come_as_an_empty_parcel_and_the_next_message_is
 	assert_int_equal(p.n, 2);
 	assert_slice_is(p.parts[1], "good");
 	parcel_deinit(&p);
-	(void)zmq_close(s);
 }
 
 static void test_slices_of_small_and_large_frames_are_right(void **state)
@@ -393,7 +408,6 @@ static void test_slices_of_small_and_large_frames_are_right(void **state)
 	assert_true(slice_equal(p.parts[101], slice_from(big, 1 << 20)));
 	parcel_deinit(&p);
 	free(big);
-	(void)zmq_close(s);
 }
 
 /* ---- iopub ---- */
@@ -449,7 +463,6 @@ static void test_nothing_reaches_a_subscriber_before_it_was_taken_in(void **stat
 	assert_int_equal(channels_subscribe(channels, from, SLICE_LIT(""), true), 0);
 	publish("welcome");
 	assert_receives(s, "welcome");
-	(void)zmq_close(s);
 }
 
 static void test_topics_are_each_subscribers_own(void **state)
@@ -469,8 +482,6 @@ static void test_topics_are_each_subscribers_own(void **state)
 	assert_receives(b, "x1");
 	assert_receives(b, "x2");
 	assert_int_equal(channels_subscribe(channels, 12345, SLICE_LIT(""), true), -ENOTCONN);
-	(void)zmq_close(a);
-	(void)zmq_close(b);
 }
 
 static void test_an_unsubscription_arrives(void **state)
@@ -484,7 +495,6 @@ static void test_an_unsubscription_arrives(void **state)
 	p = receive(CONNECTION_IOPUB);
 	assert_true(slice_equal(p.parts[0], SLICE_LIT("\0topic")) && p.from == from);
 	parcel_deinit(&p);
-	(void)zmq_close(s);
 }
 
 static int publish_owned(size_t len, bool vital)
@@ -501,13 +511,12 @@ static int publish_owned(size_t len, bool vital)
 static void test_what_nobody_wants_is_not_kept(void **state)
 {
 	uint64_t from;
-	void *s = taken_in("other", &from);
 
 	(void)state;
+	(void)taken_in("other", &from);
 	for (int i = 0; i < 100; i++)
 		assert_int_equal(publish_owned(100000, false), 0);
 	assert_int_equal(channels_queued(channels), 0);
-	(void)zmq_close(s);
 }
 
 /* It takes one message off the socket at a time. */
@@ -565,8 +574,6 @@ static void test_a_stalled_subscriber_loses_output_and_a_healthy_one_gets_everyt
 		n_got++;
 	}
 	assert_receives(slow, "notice");
-	(void)zmq_close(slow);
-	(void)zmq_close(fast);
 }
 
 static void test_a_stalled_subscriber_that_goes_holds_nothing_up(void **state)
@@ -579,7 +586,7 @@ static void test_a_stalled_subscriber_that_goes_holds_nothing_up(void **state)
 		assert_int_equal(publish_owned((2 << 20) - 5, false), 0);
 	assert_true(channels_hold(channels, 1, false));
 	assert_true(channels_hold_deadline(channels) == 1 + SENDER_STALL_USEC);
-	(void)zmq_close(s);
+	hang_up(s);
 	for (int i = 0; channels_queued(channels); i++) {
 		assert_true(i < 2000);
 		serve();
@@ -603,7 +610,6 @@ static void test_replies_do_not_hold_output_up(void **state)
 	}
 	assert_int_equal(channels_queued(channels), 0);
 	assert_false(channels_hold(channels, 1, false));
-	(void)zmq_close(s);
 }
 
 /* ---- heartbeats, order, the end ---- */
@@ -622,7 +628,6 @@ static void test_a_heartbeat_is_a_message_like_any_other(void **state)
 	assert_int_equal(channels_send(channels, CONNECTION_HB, p.from, frames, p.n), 0);
 	parcel_deinit(&p);
 	assert_receives(s, "ping");
-	(void)zmq_close(s);
 }
 
 /* libzmq closes a connection whose PINGs are not answered, and connects anew. */
@@ -636,7 +641,7 @@ static void test_the_transports_own_heartbeats_are_answered(void **state)
 	set_int(s, ZMQ_HEARTBEAT_IVL, 10);
 	set_int(s, ZMQ_HEARTBEAT_TIMEOUT, 10000);
 	assert_int_equal(zmq_socket_monitor(s, "inproc://monitor", ZMQ_EVENT_DISCONNECTED), 0);
-	monitor = zmq_socket(context, ZMQ_PAIR);
+	monitor = new_socket(ZMQ_PAIR);
 	assert_int_equal(zmq_connect(monitor, "inproc://monitor"), 0);
 	connect_to(s, CONNECTION_SHELL);
 	send_text(s, "1", false);
@@ -647,8 +652,6 @@ static void test_the_transports_own_heartbeats_are_answered(void **state)
 	assert_true(receive_text(CONNECTION_SHELL, "beating", "2") == from);
 	assert_int_equal(zmq_recv(monitor, &byte, 1, ZMQ_DONTWAIT), -1);
 	assert_int_equal(zmq_socket_monitor(s, NULL, 0), 0);
-	(void)zmq_close(monitor);
-	(void)zmq_close(s);
 }
 
 static void test_a_message_of_many_megabytes_goes_both_ways(void **state)
@@ -672,20 +675,20 @@ static void test_a_message_of_many_megabytes_goes_both_ways(void **state)
 	assert_int_equal(read_text(s, bytes, n), (int)n);
 	assert_true(slice_equal(p.parts[1], slice_from(bytes, n)));
 	parcel_deinit(&p);
-	(void)zmq_close(s);
 }
 
 static void test_what_is_queued_at_the_end_still_leaves_although_another_does_not_read(void **state)
 {
 	_cleanup_(freep) char *sink = malloc(1 << 20);
 	uint64_t slow_from, fast_from;
-	void *fast = taken_in("", &fast_from), *slow = slow_subscriber(&slow_from);
+	void *fast = taken_in("", &fast_from);
 
 	(void)state;
+	(void)slow_subscriber(&slow_from); /* comes last, and so first in the list */
 	for (int i = 0; i < 16; i++)
 		assert_int_equal(publish_owned(1 << 20, true), 0);
 	publish("the end");
-	channels = channels_free(channels, 2000);
+	channels = channels_free(channels, 500);
 	set_int(fast, ZMQ_RCVTIMEO, 20000);
 	for (int i = 0; i < 16; i++) {
 		assert_int_equal(zmq_recv(fast, sink, 1 << 20, 0), 5);
@@ -693,8 +696,6 @@ static void test_what_is_queued_at_the_end_still_leaves_although_another_does_no
 	}
 	assert_int_equal(zmq_recv(fast, sink, 1 << 20, 0), 7);
 	assert_memory_equal(sink, "the end", 7);
-	(void)zmq_close(slow);
-	(void)zmq_close(fast);
 }
 
 static void test_a_client_with_another_servers_key_or_none_is_not_heard(void **state)
@@ -717,9 +718,6 @@ static void test_a_client_with_another_servers_key_or_none_is_not_heard(void **s
 	(void)receive_text(CONNECTION_SHELL, "good", "good");
 	for (int i = 0; i < 20; i++)
 		serve();
-	(void)zmq_close(plain);
-	(void)zmq_close(wrong);
-	(void)zmq_close(good);
 }
 
 #define IPC(name) cmocka_unit_test_setup_teardown(name, open_ipc, close_all)
