@@ -15,6 +15,7 @@
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
+#include <sys/resource.h>
 
 #include "kernel/front/conn.h"
 #include "kernel/front/listen.h"
@@ -22,6 +23,8 @@
 #include "protocol/wire/frames.h"
 
 #define MAX_EVENTS 64
+#define ACCEPTS_PER_LOOK 64
+#define OWN_DESCRIPTORS 128 /* which clients leave to the rest of the front */
 #define SHARE_FROM ((size_t)16 << 10)  /* frames of this size on are shared between subscribers */
 #define RESUME_USEC (100 * USEC_PER_MSEC)
 #define FLUSH_FROM ((size_t)128 << 10) /* so much is written without waiting for more */
@@ -42,6 +45,7 @@ struct channels {
 	struct conn_list ready[CONNECTION_PORT_COUNT];
 	struct conn_list dirty; /* all of one port */
 	size_t n_conns;
+	size_t max_conns;
 	uint64_t serial;
 	size_t partial; /* bytes of unfinished messages */
 	uint64_t resume_at; /* of paused listening sockets; USEC_NEVER */
@@ -122,6 +126,15 @@ static int open_port(struct channels *ch, enum connection_port port, struct conn
 	return r < 0 ? error_set(err, r, "cannot watch the sockets: %s", strerror(-r)) : 0;
 }
 
+static size_t max_conns(void)
+{
+	struct rlimit files;
+
+	if (getrlimit(RLIMIT_NOFILE, &files) < 0 || files.rlim_cur >= CHANNELS_CLIENTS_MAX + OWN_DESCRIPTORS)
+		return CHANNELS_CLIENTS_MAX;
+	return MAX((size_t)files.rlim_cur, (size_t)2 * OWN_DESCRIPTORS) - OWN_DESCRIPTORS;
+}
+
 static int set_up(struct channels *ch, struct connection *c, struct error *err)
 {
 	int r = 0;
@@ -144,6 +157,7 @@ int channels_new(struct connection *c, struct channels **ret, struct error *err)
 
 	if (!ch)
 		return error_set(err, -ENOMEM, "out of memory");
+	ch->max_conns = max_conns();
 	TAILQ_INIT(&ch->dirty);
 	ch->resume_at = USEC_NEVER;
 	for (int i = 0; i < CONNECTION_PORT_COUNT; i++) {
@@ -208,23 +222,26 @@ struct channels *channels_free(struct channels *ch, int linger_msec)
 
 /* ---- arrivals ---- */
 
-/* The oldest connection that has not finished its handshake makes room. */
-static bool make_room(struct channels *ch)
+/* The oldest connection that has not said who it is makes room: strangers cannot keep clients out. */
+static bool drop_stranger(struct channels *ch)
 {
 	struct conn *c, *oldest = NULL;
 
-	if (ch->n_conns < CHANNELS_CLIENTS_MAX)
-		return true;
 	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
 		TAILQ_FOREACH(c, &ch->conns[i], of_port)
 			if (c->state != CONN_OPEN && (!oldest || c->serial < oldest->serial))
 				oldest = c;
 	if (oldest)
 		drop(ch, oldest, NULL);
-	else
-		log_limited(&closed_limit, LOG_LEVEL_WARNING, "a connection was refused: %d clients are connected",
-		    CHANNELS_CLIENTS_MAX);
 	return oldest != NULL;
+}
+
+static bool make_room(struct channels *ch)
+{
+	if (ch->n_conns < ch->max_conns || drop_stranger(ch))
+		return true;
+	log_limited(&closed_limit, LOG_LEVEL_WARNING, "a connection was refused: %zu clients are connected", ch->n_conns);
+	return false;
 }
 
 static void add_conn(struct channels *ch, enum connection_port port, int fd)
@@ -272,14 +289,20 @@ static void resume_listeners(struct channels *ch)
 	}
 }
 
-static void accept_all(struct channels *ch, struct listener *l)
+static void accept_some(struct channels *ch, struct listener *l)
 {
-	int r;
+	for (int i = 0; i < ACCEPTS_PER_LOOK; i++) {
+		int r = listen_accept(l->fd);
 
-	while ((r = listen_accept(l->fd)) >= 0)
-		add_conn(ch, (enum connection_port)(l - ch->listeners), r);
-	if (r != -EAGAIN)
-		pause_listener(ch, l, r);
+		if (r >= 0)
+			add_conn(ch, (enum connection_port)(l - ch->listeners), r);
+		else if (r == -EAGAIN)
+			return;
+		else if ((r != -EMFILE && r != -ENFILE) || !drop_stranger(ch)) {
+			pause_listener(ch, l, r);
+			return;
+		}
+	}
 }
 
 int channels_fd(const struct channels *ch)
@@ -317,7 +340,7 @@ void channels_look(struct channels *ch)
 			on_events(ch, events[i].data.ptr, events[i].events);
 	for (int i = 0; i < n; i++)
 		if (listener_of(ch, events[i].data.ptr))
-			accept_all(ch, listener_of(ch, events[i].data.ptr));
+			accept_some(ch, listener_of(ch, events[i].data.ptr));
 }
 
 bool channels_readable(const struct channels *ch, enum connection_port port)

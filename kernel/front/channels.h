@@ -15,7 +15,7 @@
 #include "protocol/base/error.h"
 #include "protocol/wire/connection-file.h"
 
-#define CHANNELS_CLIENTS_MAX 1024 /* connections of all five sockets together */
+#define CHANNELS_CLIENTS_MAX 1024 /* connections of all five sockets together; fewer where descriptors are scarce */
 
 struct channels;
 
