@@ -6,12 +6,9 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import resource
 import shutil
 import signal
-import socket
 import sqlite3
-import struct
 import subprocess
 import sys
 import tempfile
@@ -694,7 +691,7 @@ def test_an_ordinary_user_gets_usage(program: Path) -> None:
 
 
 def test_a_made_connection_file_goes_with_the_kernel(program: Path, tmp_path: Path) -> None:
-    for how in (signal.SIGTERM, signal.SIGHUP, signal.SIGABRT):
+    for how in (signal.SIGTERM, signal.SIGHUP):
         file = tmp_path / f"made-{how}.json"
         process = subprocess.Popen([program, "-f", file, "--history-file", ":memory:"], stderr=subprocess.PIPE)
         wait_until(lambda f=file: f.exists() and f.stat().st_size, "the connection file")
@@ -704,33 +701,8 @@ def test_a_made_connection_file_goes_with_the_kernel(program: Path, tmp_path: Pa
         process.send_signal(how)
         _, said = process.communicate(timeout=20)
         assert not file.exists()
-        assert process.returncode == (-how if how == signal.SIGABRT else 0)
-        assert b"aborted" in said if how == signal.SIGABRT else b"ended by" in said
-
-
-@pytest.mark.parametrize("size", [1 << 20, 1000])
-def test_an_unfinished_message_without_end_is_survived_or_ends_in_a_clear_line(start: StartFront, size: int) -> None:
-    """libzmq does not bound it; the front's own limit does. Here a smaller one than usual is set from outside."""
-    if b"__asan_init" in Path(os.environ["HUSK_KERNEL"]).read_bytes():
-        pytest.skip("AddressSanitizer's shadow counts against the limit; run with an ordinary build")
-    kernel = start(expect_exit=(0, -signal.SIGABRT))
-    kernel.connect().execute("").ok()
-    resource.prlimit(kernel.pid, resource.RLIMIT_DATA, (300 << 20, resource.RLIM_INFINITY))
-    greeting = b"\xff" + bytes(8) + b"\x7f\x03\x00" + b"NULL".ljust(20, b"\0") + bytes(32)
-    frames = (b"\x03" + struct.pack(">Q", size) + bytes(size)) * max(1, (1 << 20) // size)  # more to come, always
-    with socket.create_connection(("127.0.0.1", kernel.connection["shell_port"]), timeout=20) as raw:
-        with contextlib.suppress(OSError):
-            raw.sendall(greeting + b"\x04\x1c\x05READY\x0bSocket-Type" + struct.pack(">I", 6) + b"DEALER")
-            for _ in range(1000):
-                raw.sendall(frames)
-                assert memory(kernel.pid) < 400 << 20
-    if kernel.exit_code() is None:
-        with contextlib.suppress(AssertionError):
-            kernel.wait_exit(2)
-    if kernel.exit_code() is None:
-        assert_serves(kernel.connect())
-    else:
-        assert "most likely out of memory" in kernel.stderr()
+        assert process.returncode == 0
+        assert b"ended by" in said
 
 
 def test_history_of_ipython_itself_is_read_and_continued(start: StartFront, tmp_path: Path) -> None:
