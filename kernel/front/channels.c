@@ -47,7 +47,7 @@ struct channels {
 	size_t n_conns;
 	size_t max_conns;
 	uint64_t serial;
-	size_t partial; /* bytes of unfinished messages */
+	struct conn_totals totals;
 	uint64_t resume_at; /* of paused listening sockets; USEC_NEVER */
 	bool has_curve;
 	uint8_t curve_secret[CURVE_KEY_SIZE];
@@ -252,7 +252,7 @@ static void add_conn(struct channels *ch, enum connection_port port, int fd)
 		(void)close(fd);
 		return;
 	}
-	c = conn_new(fd, port, ++ch->serial, ch->has_curve ? ch->curve_secret : NULL, &ch->partial);
+	c = conn_new(fd, port, ++ch->serial, ch->has_curve ? ch->curve_secret : NULL, &ch->totals);
 	if (!c)
 		return;
 	c->deadline = clock_monotonic_usec() + CONN_HANDSHAKE_USEC;
@@ -429,7 +429,7 @@ struct outbound {
 	size_t n_bytes;
 };
 
-static int outbound_make(struct outbound *o, const struct channels_frame *frames, size_t n)
+static int outbound_make(struct outbound *o, const struct channels_frame *frames, size_t n, size_t *total)
 {
 	int r = n > ARRAY_SIZE(o->frames) ? -EMSGSIZE : 0;
 
@@ -443,8 +443,8 @@ static int outbound_make(struct outbound *o, const struct channels_frame *frames
 		o->n = i + 1;
 		if (bytes.len < SHARE_FROM)
 			continue;
-		o->shared[i] = frames[i].owned ? shared_new_owned((void *)(uintptr_t)bytes.data, bytes.len) :
-						 shared_new_copy(bytes);
+		o->shared[i] = frames[i].owned ? shared_new_owned((void *)(uintptr_t)bytes.data, bytes.len, total) :
+						 shared_new_copy(bytes, total);
 		r = o->shared[i] ? 0 : -ENOMEM;
 	}
 	if (r < 0) /* those after the failed one are still to be released */
@@ -471,13 +471,34 @@ static void before_sending(struct channels *ch, enum connection_port port)
 		channels_flush(ch);
 }
 
+static struct conn *most_unread(struct channels *ch)
+{
+	struct conn *c, *most = NULL;
+
+	for (int i = 0; i < CONNECTION_PORT_COUNT; i++)
+		TAILQ_FOREACH(c, &ch->conns[i], of_port)
+			if (c->out.bytes > (most ? most->out.bytes : 0))
+				most = c;
+	return most;
+}
+
+/* However many clients do not read: the one for which most waits ends first. */
+static void bound_unread(struct channels *ch)
+{
+	struct conn *c;
+
+	while (ch->totals.unread > CHANNELS_UNREAD_MAX_BYTES && (c = most_unread(ch))) {
+		log_limited(&closed_limit, LOG_LEVEL_WARNING, "a connection to %s was closed: %zu bytes wait for it, more than "
+		    "for any other, and clients that do not read hold too much", connection_port_names[c->port], c->out.bytes);
+		outqueue_deinit(&c->out);
+		c->broken = -ENOBUFS;
+		update_ready(ch, c);
+	}
+}
+
 static void queue_to(struct channels *ch, struct conn *c, const struct outbound *o, size_t from)
 {
 	conn_queue(c, o->frames + from, o->shared + from, o->n - from);
-	if (c->port != CONNECTION_IOPUB && c->out.bytes > CONN_REPLIES_MAX_BYTES && !c->broken) {
-		log_warning("a client does not read its replies: %zu bytes wait for it, it is cut off", c->out.bytes);
-		c->broken = -ENOBUFS;
-	}
 	if (c->broken)
 		update_ready(ch, c);
 	else if (!c->write_blocked)
@@ -487,6 +508,7 @@ static void queue_to(struct channels *ch, struct conn *c, const struct outbound 
 		if (c->broken)
 			update_ready(ch, c);
 	}
+	bound_unread(ch);
 }
 
 static struct conn *find_client(struct channels *ch, enum connection_port port, uint64_t from, struct slice identity)
@@ -516,7 +538,7 @@ int channels_send(struct channels *ch, enum connection_port port, uint64_t from,
 		return 0;
 	}
 	before_sending(ch, port);
-	r = outbound_make(&o, frames, n);
+	r = outbound_make(&o, frames, n, &ch->totals.unread);
 	if (r == 0)
 		queue_to(ch, c, &o, 1);
 	outbound_end(&o, frames);
@@ -530,7 +552,7 @@ int channels_publish(struct channels *ch, const struct channels_frame *frames, s
 	int r;
 
 	before_sending(ch, CONNECTION_IOPUB);
-	r = outbound_make(&o, frames, n);
+	r = outbound_make(&o, frames, n, &ch->totals.unread);
 	TAILQ_FOREACH(c, &ch->conns[CONNECTION_IOPUB], of_port) {
 		if (r < 0 || c->broken || (only && c->serial != only) || !conn_wants(c, o.frames[0]) ||
 		    backlog_drops(&c->backlog, c->out.bytes, o.n_bytes, vital))

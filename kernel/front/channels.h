@@ -16,6 +16,7 @@
 #include "protocol/wire/connection-file.h"
 
 #define CHANNELS_CLIENTS_MAX 1024 /* connections of all five sockets together; fewer where descriptors are scarce */
+#define CHANNELS_UNREAD_MAX_BYTES ((size_t)2 << 30) /* what may wait for all clients together */
 
 struct channels;
 

@@ -15,14 +15,15 @@ static const char *const socket_types[CONNECTION_PORT_COUNT] = {
 	[CONNECTION_CONTROL] = "ROUTER", [CONNECTION_HB] = "ROUTER",
 };
 
-struct conn *conn_new(int fd, enum connection_port port, uint64_t serial, const uint8_t *secret, size_t *total)
+struct conn *conn_new(int fd, enum connection_port port, uint64_t serial, const uint8_t *secret, struct conn_totals *totals)
 {
 	struct conn *c = calloc(1, sizeof(*c));
 	uint8_t greeting[ZMTP_GREETING_SIZE];
 
 	if (c) {
 		*c = (struct conn){ .fd = fd, .port = port, .serial = serial, .readable = true, .deadline = USEC_NEVER };
-		assembly_init(&c->in, total, COMMAND_MAX_BYTES);
+		assembly_init(&c->in, &totals->partial, COMMAND_MAX_BYTES);
+		outqueue_init(&c->out, &totals->unread);
 		c->curve = secret ? curve_server_new(secret) : NULL;
 		zmtp_greeting_write(secret ? ZMTP_CURVE : ZMTP_NULL, secret != NULL, greeting);
 	}

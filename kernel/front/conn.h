@@ -20,7 +20,6 @@
 #define CONN_HANDSHAKE_USEC (30 * USEC_PER_SEC)
 #define CONN_PARTIAL_USEC (60 * USEC_PER_SEC) /* a large unfinished message must go on within this time */
 #define CONN_REPLIES_PAUSE_BYTES ((size_t)16 << 20) /* unread replies beyond which nothing more is read from a client */
-#define CONN_REPLIES_MAX_BYTES ((size_t)1 << 30)    /* and beyond which it is cut off */
 #define CONN_TOPICS_MAX 256
 #define CONN_SUBSCRIBER_MAX_BYTES ((size_t)64 << 10) /* of a frame that a subscriber sends */
 #define CONN_SCRATCH_BYTES ((size_t)64 << 10)
@@ -57,8 +56,14 @@ struct conn {
 	struct backlog backlog;
 };
 
-/* Takes fd, non-blocking. total: the budget of unfinished messages. secret: of CURVE, or NULL. NULL: out of memory. */
-struct conn *conn_new(int fd, enum connection_port port, uint64_t serial, const uint8_t *secret, size_t *total);
+/* What all connections hold together. */
+struct conn_totals {
+	size_t partial; /* of unfinished messages, as assembly_init() has it */
+	size_t unread;  /* of what waits to be written */
+};
+
+/* Takes fd, non-blocking. secret: of CURVE, or NULL. NULL: out of memory. */
+struct conn *conn_new(int fd, enum connection_port port, uint64_t serial, const uint8_t *secret, struct conn_totals *totals);
 struct conn *conn_free(struct conn *c); /* returns NULL */
 
 /*

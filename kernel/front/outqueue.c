@@ -18,7 +18,7 @@ struct chunk {
 	uint8_t bytes[];
 };
 
-struct shared *shared_new_owned(void *data, size_t len)
+struct shared *shared_new_owned(void *data, size_t len, size_t *total)
 {
 	struct shared *s = malloc(sizeof(*s));
 
@@ -26,23 +26,25 @@ struct shared *shared_new_owned(void *data, size_t len)
 		free(data);
 		return NULL;
 	}
-	*s = (struct shared){ 1, slice_from(data, len) };
+	*s = (struct shared){ 1, total, slice_from(data, len) };
+	*total += sizeof(*s) + len;
 	return s;
 }
 
-struct shared *shared_new_copy(struct slice bytes)
+struct shared *shared_new_copy(struct slice bytes, size_t *total)
 {
 	void *data = malloc(bytes.len);
 
 	if (!data)
 		return NULL;
 	memcpy(data, bytes.data, bytes.len);
-	return shared_new_owned(data, bytes.len);
+	return shared_new_owned(data, bytes.len, total);
 }
 
 struct shared *shared_unref(struct shared *s)
 {
 	if (s && --s->refs == 0) {
+		*s->total -= sizeof(*s) + s->bytes.len;
 		free((void *)(uintptr_t)s->bytes.data);
 		free(s);
 	}
@@ -56,6 +58,7 @@ static struct chunk *add_chunk(struct outqueue *q, size_t size)
 	if (!c)
 		return NULL;
 	*c = (struct chunk){ .size = size };
+	*q->total += sizeof(*c) + size;
 	if (q->tail)
 		q->tail->next = c;
 	else
@@ -71,8 +74,14 @@ static void drop_head(struct outqueue *q)
 	q->head = c->next;
 	if (!q->head)
 		q->tail = NULL;
+	*q->total -= sizeof(*c) + c->size;
 	(void)shared_unref(c->shared);
 	free(c);
+}
+
+void outqueue_init(struct outqueue *q, size_t *total)
+{
+	*q = (struct outqueue){ .total = total };
 }
 
 void outqueue_deinit(struct outqueue *q)

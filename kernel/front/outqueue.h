@@ -9,21 +9,26 @@
 #include "protocol/base/slice.h"
 #include "protocol/base/util.h"
 
-/* Bytes with as many owners as there are references. */
+/* Bytes with as many owners as there are references. total: what they and all queues together hold. */
 struct shared {
 	size_t refs;
+	size_t *total;
 	struct slice bytes;
 };
 
-struct shared *shared_new_copy(struct slice bytes);                 /* NULL when memory is short */
-struct shared *shared_new_owned(void *data, size_t len); /* takes malloc'ed data, also when it returns NULL */
-struct shared *shared_unref(struct shared *s);                      /* accepts and returns NULL */
+struct shared *shared_new_copy(struct slice bytes, size_t *total); /* NULL when memory is short */
+/* Takes malloc'ed data, also when it returns NULL. */
+struct shared *shared_new_owned(void *data, size_t len, size_t *total);
+struct shared *shared_unref(struct shared *s); /* accepts and returns NULL */
 
 struct outqueue {
 	struct chunk *head;
 	struct chunk *tail;
 	size_t bytes; /* not yet written */
+	size_t *total;
 };
+
+void outqueue_init(struct outqueue *q, size_t *total);
 
 void outqueue_deinit(struct outqueue *q);
 /* Room for n contiguous bytes that the caller fills at once; NULL when memory is short. */

@@ -8,13 +8,15 @@
 #include "kernel/front/outqueue.h"
 
 static int fds[2];
+static size_t total;
 static struct outqueue queue;
 static struct buffer wanted, got;
 
 static int set_up(void **state)
 {
 	(void)state;
-	queue = (struct outqueue){ 0 };
+	total = 0;
+	outqueue_init(&queue, &total);
 	wanted = got = BUFFER_INIT(0);
 	return socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0, fds);
 }
@@ -28,7 +30,7 @@ static int tear_down(void **state)
 	for (int i = 0; i < 2; i++)
 		if (fds[i] >= 0)
 			(void)close(fds[i]);
-	return 0;
+	return total == 0 ? 0 : -1;
 }
 
 static void read_some(size_t most)
@@ -51,6 +53,7 @@ static void assert_all_arrives(void)
 	} while (r > 0 || got.len < wanted.len);
 	assert_int_equal(queue.bytes, 0);
 	assert_null(queue.head);
+	assert_true(total < 100); /* shared bytes that a test has a reference to */
 	assert_true(slice_equal(buffer_slice(&got), buffer_slice(&wanted)));
 }
 
@@ -89,7 +92,7 @@ static void test_pieces_of_all_sizes_and_kinds_keep_their_order(void **state)
 		struct slice s = slice_from(text + i, MIN(n, sizeof(text) - 400));
 
 		if (test_random_below(&seed, 2)) {
-			struct shared *shared = shared_new_copy(s);
+			struct shared *shared = shared_new_copy(s, &total);
 
 			assert_non_null(shared);
 			assert_int_equal(outqueue_share(&queue, shared), 0);
@@ -125,16 +128,19 @@ static void test_a_full_socket_is_told_and_the_rest_is_counted(void **state)
 
 static void test_shared_bytes_live_as_long_as_a_queue_has_them(void **state)
 {
-	struct outqueue other = { 0 };
-	struct shared *s = shared_new_copy(SLICE_LIT("shared"));
+	struct shared *s = shared_new_copy(SLICE_LIT("shared"), &total);
+	size_t once = total;
+	struct outqueue other;
 
 	(void)state;
+	outqueue_init(&other, &total);
 	assert_non_null(s);
 	assert_int_equal(outqueue_share(&queue, s), 0);
 	assert_int_equal(outqueue_share(&other, s), 0);
 	assert_int_equal(s->refs, 3);
 	outqueue_deinit(&other);
 	assert_int_equal(s->refs, 2);
+	assert_true(total > once && total < 2 * once + 200);
 	assert_null(shared_unref(s));
 	buffer_append_str(&wanted, "shared");
 	assert_all_arrives();

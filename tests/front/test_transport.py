@@ -307,6 +307,24 @@ def test_a_subscriber_that_only_asks_for_life_signs_is_bounded(start: StartFront
         assert memory(kernel.pid) - before < 64 * MIB
 
 
+def test_many_stalled_subscribers_share_a_bound(start: StartFront) -> None:
+    """Small messages are copied for each of them: forty times 64 MiB would be too much. Who reads gets everything."""
+    kernel = start()
+    client = kernel.connect()
+    before = memory(kernel.pid)
+    with contextlib.ExitStack() as stack:
+        for _ in range(40):
+            raw = stack.enter_context(Raw(kernel, "iopub", 4096)).open(b"SUB")
+            raw.sendall(frame(b"\x01"))
+            assert raw.read_message()[0] == b""
+        code = "for i in range(8000): w.send(PUBLISH, [w.turn, 'x', b'{\"a\":\"' + b'x' * 8000 + b'\"}', None, None, []])"
+        turn = client.execute(code, timeout=120).ok()
+        assert len(turn.of("x")) == 8000
+        assert memory(kernel.pid, "VmHWM") - before < 2300 * MIB
+        assert "more than for any other" in kernel.stderr()
+        assert_serves(kernel)
+
+
 def test_subscriptions_are_limited_and_welcomed_within_bounds(start: StartFront) -> None:
     kernel = start()
     client: Client = kernel.connect()
