@@ -157,7 +157,7 @@ class Link:
 
     __slots__ = (
         "fd", "main", "current", "need_shell", "kernel", "_recent", "_mutex", "_reading", "_waiters", "_backlog",
-        "_asks", "_inputs", "_next_ask", "_input_lock", "on_attach", "on_interrupt", "on_backlog",
+        "_asks", "_inputs", "_next_ask", "_input_lock", "_missed", "on_attach", "on_interrupt", "on_backlog",
     )  # fmt: skip
 
     def __init__(self, fd=None, main=True):
@@ -169,6 +169,7 @@ class Link:
         self._recent = []
         self._mutex = _thread.allocate_lock()
         self._reading = False
+        self._missed = False
         self._waiters = []
         self._backlog = []
         self._asks = {}
@@ -191,6 +192,8 @@ class Link:
         if not self._take_reading():
             return self._recv_behind(timeout)
         try:
+            if self._backlog:  # of a signal between the look above and now
+                return self._backlog.pop(0)
             while True:
                 frame = _husk.recv(self.fd, timeout, also)
                 if frame is None or self._route(frame):
@@ -225,6 +228,9 @@ class Link:
             waiters, self._waiters = self._waiters, []
             for box in waiters:
                 box.wake()
+        if self._missed:
+            self._missed = False
+            self.attend()
 
     def _route(self, frame):
         """Delivers an answer to its box. True when the frame is one for the main loop."""
@@ -262,11 +268,16 @@ class Link:
         return bool(self._backlog)
 
     def attend(self):
-        """Reads what has come meanwhile, when nobody is reading. Called between two steps of a cell: must not wait for a lock."""
+        """Reads what has come meanwhile, when nobody is reading. Called between two steps of a cell: must not wait for a lock.
+
+        Who is reading may have what he waits for, and leave the rest: he looks again when he is done.
+        """
         if not self._mutex.acquire(False):
+            self._missed = True
             return
         try:
             if self._reading:
+                self._missed = True
                 return
             self._reading = True
         finally:
@@ -281,6 +292,17 @@ class Link:
             pass  # the main loop will see it
         finally:
             self._give_reading()
+
+    def attach_waits(self):
+        """Whether there is an ATTACH that waits for the main loop."""
+        return any(frame[0] == _husk.ATTACH for frame in self._backlog)
+
+    def take_attaches(self):
+        """Fields and descriptors of each ATTACH that waits for the main loop; they are no longer its."""
+        taken = [frame for frame in self._backlog if frame[0] == _husk.ATTACH]
+        for frame in taken:
+            self._backlog.remove(frame)
+        return [frame[1:] for frame in taken]
 
     def _await(self, box):
         """Blocks until box.done, reading the link if nobody else does. Interruptible; raises _husk.Closed."""
