@@ -151,7 +151,8 @@ class Link:
     need_shell: set by boot; returns the shell, building it when there is none yet.
     main: whether this is the worker's first link, served by the main thread.
     on_interrupt: called with the turn of an INTERRUPT.
-    on_attach: called with the fields and descriptors of an ATTACH as soon as somebody reads it; False: the main loop does it.
+    on_attach: called with the fields and descriptors of an ATTACH that is read while the serving loop is not there; False:
+    the loop does it.
     on_backlog: called by whoever has read a frame for the serving loop, from any thread and between any two steps.
     """
 
@@ -196,7 +197,7 @@ class Link:
                 return self._backlog.pop(0)
             while True:
                 frame = _husk.recv(self.fd, timeout, also)
-                if frame is None or self._route(frame):
+                if frame is None or self._route(frame, False):
                     return frame
         finally:
             self._give_reading()
@@ -232,8 +233,8 @@ class Link:
             self._missed = False
             self.attend()
 
-    def _route(self, frame):
-        """Delivers an answer to its box. True when the frame is one for the main loop."""
+    def _route(self, frame, away=True):
+        """Delivers an answer to its box. True when the frame is one for the serving loop. away: the loop is not there."""
         kind, fields, fds = frame
         if kind == _husk.TOLD:
             box = self._asks.pop(fields[0], None)
@@ -248,7 +249,7 @@ class Link:
                 if box is not None:
                     box.value = fields[1]
                     box.done = True
-        elif kind == _husk.ATTACH and self.on_attach is not None:
+        elif kind == _husk.ATTACH and away and self.on_attach is not None:
             return not self.on_attach(fields, fds)
         elif kind == _husk.INTERRUPT and self.on_interrupt is not None:
             self.on_interrupt(fields[0])
