@@ -96,16 +96,24 @@ static int on_crash(struct options *o, const char *value, struct error *err)
 	return 0;
 }
 
-static int pass_on(struct options *o, const char *arg, struct error *err)
+/* Configuration of the shell. value: an argument of its own, or NULL. */
+static int pass_on(struct options *o, const char *arg, const char *value, struct error *err)
 {
-	if (strncmp(arg, "--HistoryManager.enabled=", 25) == 0)
-		o->history_enabled = strcasecmp(arg + 25, "false") != 0 && strcmp(arg + 25, "0") != 0;
-	if (!strchr(arg, '='))
+	static const char enabled[] = "--HistoryManager.enabled";
+	const char *rest = strncmp(arg, enabled, sizeof(enabled) - 1) == 0 ? arg + sizeof(enabled) - 1 : NULL;
+
+	if (rest && (*rest == '=' || (!*rest && value))) {
+		rest = value ? value : rest + 1;
+		o->history_enabled = strcasecmp(rest, "false") != 0 && strcmp(rest, "0") != 0;
+	}
+	if (!value && !strchr(arg, '='))
 		return 0;
-	if (o->n_ipython_args == OPTIONS_MAX_PASSED)
+	if (o->n_ipython_args + (value ? 2 : 1) > OPTIONS_MAX_PASSED)
 		return error_set(err, -EINVAL, "%s: at most %d configuration arguments are allowed", arg,
 		    OPTIONS_MAX_PASSED);
 	o->ipython_args[o->n_ipython_args++] = arg;
+	if (value)
+		o->ipython_args[o->n_ipython_args++] = value;
 	return 0;
 }
 
@@ -115,7 +123,7 @@ static int parse_one(int argc, char *argv[], int *i, struct options *o, struct e
 	const char *arg = argv[*i], *name = arg + strspn(arg, "-"), *equals = strchr(name, '=');
 	size_t len = equals ? (size_t)(equals - name) : strlen(name);
 	const struct option_row *row = find(name, len);
-	bool is_on_crash = len == 8 && memcmp(name, "on-crash", 8) == 0;
+	bool is_on_crash = len == 8 && memcmp(name, "on-crash", 8) == 0, has_next = !equals && *i + 1 < argc;
 	const char *value = equals ? equals + 1 : NULL;
 
 	if (arg[0] != '-')
@@ -125,8 +133,8 @@ static int parse_one(int argc, char *argv[], int *i, struct options *o, struct e
 	else if (strcmp(arg, "--version") == 0)
 		o->command = COMMAND_VERSION;
 	else if (!row && !is_on_crash)
-		return pass_on(o, arg, err);
-	else if (!value && *i + 1 < argc && (is_on_crash || row->kind != FLAG))
+		return pass_on(o, arg, has_next && argv[*i + 1][0] != '-' ? argv[++*i] : NULL, err);
+	else if (has_next && (is_on_crash || row->kind != FLAG))
 		value = argv[++*i];
 	if (is_on_crash)
 		return on_crash(o, value, err);
@@ -185,7 +193,7 @@ void options_print_help(void)
 	    "When Python dies: end as a kernel does (default), or go on with a fresh one.");
 	(void)printf("\nInstalling (--python says for which interpreter):\n");
 	print_rows(true);
-	(void)printf("\nOther --Class.trait=value arguments go to the shell's configuration; unknown flags are ignored.\n"
+	(void)printf("\nOther --Class.trait=value and --name value arguments go to the shell's configuration; unknown flags are ignored.\n"
 		     "Exit status: 0 after a shutdown, 1 when the kernel cannot start, 2 for a bad command line,\n"
 		     "128 plus the signal or Python's own code when Python died.\n");
 }

@@ -35,7 +35,7 @@ struct options {
 	const char *profile;
 	const char *environment[OPTIONS_MAX_PASSED]; /* K=V */
 	size_t n_environment;
-	/* --X.y=z as they came, for the shell's configuration */
+	/* --X.y=z, and --x followed by its value, as they came, for the shell's configuration */
 	const char *ipython_args[OPTIONS_MAX_PASSED];
 	size_t n_ipython_args;
 };

@@ -24,6 +24,8 @@ static struct {
 	uint32_t raised_turn;      /* the last turn that an exception was raised in */
 	uint64_t raised_usec;      /* when */
 	bool sticky;               /* the trace function is set */
+	bool attending;            /* the attention function runs: it may build the shell, so nothing is raised in it */
+	bool attend_again;         /* a signal came meanwhile, or before there was a function */
 } state;
 
 static unsigned long main_thread;
@@ -173,30 +175,39 @@ static bool is_due(uint32_t stage, PyFrameObject *frame, uint64_t now)
 }
 
 /* The front has sent something that does not wait for the cell's end. What the call raises must not reach the cell. */
-static PyObject *attend(void)
+static void attend(void)
 {
-	_py_ref_ PyObject *result = NULL;
+	state.attend_again = true;
+	state.attending = true;
+	while (state.attend_again && attention != NULL) {
+		_py_ref_ PyObject *result = NULL;
 
-	if (attention == NULL)
-		Py_RETURN_NONE;
-	result = PyObject_CallObject(attention, NULL);
-	if (result == NULL)
-		PyErr_WriteUnraisable(attention);
-	Py_RETURN_NONE;
+		state.attend_again = false;
+		result = PyObject_CallObject(attention, NULL);
+		if (result == NULL)
+			PyErr_WriteUnraisable(attention);
+	}
+	state.attending = false;
 }
 
 static PyObject *handle_signal(PyObject *module, PyObject *args)
 {
-	bool external = atomic_exchange(&state.external, false);
 	PyObject *borrowed_frame = PyTuple_Size(args) == 2 ? PyTuple_GetItem(args, 1) : NULL;
+	bool external;
 	uint32_t stage;
 	uint64_t now;
 
 	(void)module;
+	if (state.attending) {
+		state.attend_again = true;
+		Py_RETURN_NONE;
+	}
+	if (wanted_stage() == 0 && !atomic_load(&state.external))
+		attend();
+	/* An interrupt that came meanwhile has waited. */
+	external = atomic_exchange(&state.external, false);
 	stage = wanted_stage();
-	if (stage == 0 && !external)
-		return attend();
-	if (atomic_load(&state.armed) == 0)
+	if ((stage == 0 && !external) || atomic_load(&state.armed) == 0)
 		Py_RETURN_NONE;
 	if (borrowed_frame == Py_None)
 		borrowed_frame = NULL;
@@ -279,6 +290,7 @@ void interrupt_adopt(void)
 {
 	atomic_store(&state.armed, 0);
 	atomic_store(&state.external, false);
+	state.attending = false;
 	clear_sticky();
 	state.turn = 0;
 	state.raised_turn = 0;
@@ -296,6 +308,8 @@ void interrupt_set_attention(PyObject *callback)
 	Py_INCREF(callback);
 	attention = callback;
 	Py_XDECREF(old);
+	if (state.attend_again)
+		attend();
 }
 
 /* ---- installation ---- */

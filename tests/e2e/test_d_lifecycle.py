@@ -449,6 +449,16 @@ def test_66_arguments_of_launchers(client: Client) -> None:
     assert client.execute("1+1").ok().result == "2"
 
 
+@pytest.mark.ipython
+def test_66_a_value_may_be_an_argument_of_its_own(start_kernel: Any, tmp_path: Path) -> None:
+    profile = tmp_path / "profile"
+    (profile / "startup").mkdir(parents=True)
+    (profile / "startup" / "first.py").write_text("started = True")
+    client = start_kernel(args=["--profile-dir", str(profile), "--HistoryManager.enabled", "False"]).connect()
+    assert client.execute("started").ok().result == "True"
+    assert client.execute("print(get_ipython().profile_dir.location)").ok().stdout == f"{profile}\n"
+
+
 def test_66_f_with_equals_sign(start_kernel: Any, tmp_path: Path) -> None:
     plain = Kernel(tmp_path)
     argv = kernel_argv(plain.file)

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import Any
 
 import pytest
@@ -67,6 +68,55 @@ def test_91_execute_while_the_main_shell_sleeps(client: Client, subshell: str) -
     assert [m for m in client.of(msg_id) if m.channel == "shell"] == []
     execute(client, subshell, "go.set()").ok()
     assert client.finish(msg_id).ok().result == "True"
+
+
+FIRST_CELLS = {
+    "loop": ("n = 0\nwhile go: n += 1\nn > 0", "True"),
+    "sleep": ("import time\nwhile go: time.sleep(0.01)\n'end'", "'end'"),
+    "no value": ("while go: pass", None),
+    "function": ("def wait():\n    while go: pass\n    return [1]\nwait()", "[1]"),
+}
+
+
+@pytest.mark.parametrize("kind", sorted(FIRST_CELLS))
+def test_91_a_subshell_does_not_wait_for_the_very_first_cell(client: Client, kind: str) -> None:
+    code, result = FIRST_CELLS[kind]
+    first = client.send_code("go = 1\n" + code)
+    client.state(first, "busy")
+    subshell = create(client)
+    turn = execute(client, subshell, "go + 1")
+    assert turn.ok().result == "2"
+    execute(client, subshell, "other = 5; go = 0").ok()
+    turn = client.finish(first).ok()
+    assert turn.result == result
+    assert turn.content["execution_count"] == 1
+    if kind == "no value":
+        assert client.execute("other").ok().result == "5"
+        assert client.execute("In[1]").ok().result == repr("go = 1\n" + code)
+        assert client.execute("Out").ok().result is not None
+        numbers = [client.execute("1").content["execution_count"] for _ in range(3)]
+        assert numbers == list(range(numbers[0], numbers[0] + 3))
+
+
+def test_91_a_first_cell_that_raises_beside_a_subshell(client: Client) -> None:
+    first = client.send_code("go = 1\nwhile go: pass\n1/0")
+    client.state(first, "busy")
+    subshell = create(client)
+    execute(client, subshell, "go = 0").ok()
+    turn = client.finish(first).failed("ZeroDivisionError")
+    text = re.sub("\x1b[^m]*m", "", "\n".join(turn.content["traceback"]))
+    assert "----> 3 1/0" in text
+    assert execute(client, subshell, "2").ok().result == "2"
+
+
+@pytest.mark.husk
+def test_91_an_interrupt_while_a_subshell_is_opened_is_not_lost(client: Client) -> None:
+    first = client.send_code("go = 1\nwhile go: pass")
+    client.state(first, "busy")
+    create(client)
+    client.request("interrupt_request", channel="control").ok()
+    client.finish(first).failed("KeyboardInterrupt")
+    assert client.execute("1").ok().result == "1"
 
 
 def test_91_other_requests_in_a_subshell(client: Client, subshell: str) -> None:

@@ -91,6 +91,23 @@ static void test_configuration_goes_on_to_the_shell_and_unknown_flags_are_ignore
 	assert_string_equal(o.ipython_args[1], "--A.b=c=d");
 }
 
+static void test_a_value_of_configuration_may_be_an_argument_of_its_own(void **state)
+{
+	struct options o;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(PARSE(&o, &err, text("--profile-dir"), text("/some/where"), text("--quiet"), text("-f"), text("c.json"),
+			     text("--HistoryManager.enabled"), text("False"), text("--nosuch")), 0);
+	assert_int_equal(o.n_ipython_args, 4);
+	assert_string_equal(o.ipython_args[0], "--profile-dir");
+	assert_string_equal(o.ipython_args[1], "/some/where");
+	assert_string_equal(o.ipython_args[2], "--HistoryManager.enabled");
+	assert_string_equal(o.ipython_args[3], "False");
+	assert_string_equal(o.connection_file, "c.json");
+	assert_false(o.history_enabled);
+}
+
 static void test_too_many_configuration_arguments_are_refused(void **state)
 {
 	char *argv[OPTIONS_MAX_PASSED + 3] = { text("husk-kernel") };
@@ -213,6 +230,7 @@ int main(void)
 		cmocka_unit_test(test_the_history_file_is_set_by_both_names),
 		cmocka_unit_test(test_history_is_turned_off_as_ipython_does),
 		cmocka_unit_test(test_configuration_goes_on_to_the_shell_and_unknown_flags_are_ignored),
+		cmocka_unit_test(test_a_value_of_configuration_may_be_an_argument_of_its_own),
 		cmocka_unit_test(test_too_many_configuration_arguments_are_refused),
 		cmocka_unit_test(test_wrong_arguments_name_argument_and_allowed_values),
 		cmocka_unit_test(test_crash_policy_is_read_in_both_forms),

@@ -193,11 +193,12 @@ class Front:
     def interrupt(self) -> None:
         self.process.send_signal(signal.SIGUSR1)
 
-    def attach(self, kind: str, ident: str) -> Channel:
-        """A further link."""
+    def attach(self, kind: str, ident: str, attention: bool = True) -> Channel:
+        """A further link. attention: with the signal that makes a busy worker look."""
         ours, theirs = socket.socketpair()
         self.main.send("ATTACH", len(self.channels) + 1, kind, ident, fds=(theirs.fileno(),))
-        self.process.send_signal(signal.SIGUSR2)
+        if attention:
+            self.process.send_signal(signal.SIGUSR2)
         theirs.close()
         channel = self.channels[ident] = Channel(ours)
         return channel

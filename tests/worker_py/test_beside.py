@@ -223,3 +223,19 @@ def test_a_subshell_that_is_deleted_while_its_cell_awaits_ends(front: Front) -> 
     code = "import time\nend = time.monotonic() + 20\n"
     code += "while threading.active_count() > before and time.monotonic() < end: time.sleep(0.01)\nthreading.active_count() - before"
     assert front.run(code).value == "0"
+
+
+def test_a_subshell_that_came_before_a_cell_is_there_when_it_runs(front: Front) -> None:
+    before = int(front.run("threading.active_count()").value or 0)
+    for i in range(20):
+        front.attach("subshell", f"s{i}", attention=False)
+        assert front.run("threading.active_count()").value == str(before + i + 1)
+
+
+def test_one_that_comes_while_a_cell_awaits_works_at_once(front: Front) -> None:
+    front.run("future = asyncio.get_event_loop().create_future()")
+    cell = front.begin("await future")
+    until(front, "AWAIT")
+    channel = front.attach("subshell", "one", attention=False)
+    assert front.run("future.get_loop().call_soon_threadsafe(future.set_result, 9)\nNone", channel=channel).ok
+    assert front.end(cell).value == "9"

@@ -115,15 +115,14 @@ class Aio:
         """Next frame for the thread's serving loop; the asyncio loop runs as long as none is there."""
         link = self.link
         while self.loop is not None and not self.loop.is_closed():
-            if link.pending():
-                break
             loop = self.loop
             timeout = None
             if loop._ready or loop._stopping:
                 timeout = 0.0
             elif loop._scheduled:
                 timeout = max(0.0, loop._scheduled[0]._when - loop.time())
-            if timeout != 0.0:
+            # Never without the loop's descriptor: what is pending may be a frame that is served on the way, as an ATTACH is.
+            if timeout != 0.0 or link.pending():
                 frame = link.recv(timeout, loop._selector.fileno())
                 if frame is not None:
                     return frame

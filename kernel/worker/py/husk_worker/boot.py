@@ -12,6 +12,8 @@ from husk_worker.execute import Executor
 from husk_worker.link import TURN, Link, Request
 from husk_worker.streams import Streams
 
+_BUILD_DEPTH = 500  # frames that the build of the shell may need, imports included
+
 
 class Runtime:
     """What one worker has once: main link, streams, the state before the shell (`cold`) or the shell, the kernel façade.
@@ -27,7 +29,6 @@ class Runtime:
         self.link.on_attach = self._on_attach
         self.link.on_interrupt = self._on_interrupt
         self.subshells = []
-        _husk.set_attention(self.link.attend)
         self.streams = Streams(self.link)
         self.options = {}
         self.cold = Cold()
@@ -39,6 +40,7 @@ class Runtime:
         self._forced = None
         self._building = None
         self._input = None
+        _husk.set_attention(self._attend)  # calls it at once when there was a signal before
 
     @property
     def kernel(self) -> object:
@@ -201,6 +203,10 @@ class Runtime:
                 adopt.build(self, cell)
             finally:
                 self._building = None
+            if cell is not None:
+                self.executor.shell_runner()  # it remembers what belongs to that cell, whatever subshells run meanwhile
+            for fields, descriptors in self.link.take_attaches():
+                self._on_attach(fields, descriptors)
         return self.shell
 
     def make_runner(self, executor: Executor) -> object:
@@ -228,16 +234,30 @@ class Runtime:
     # Further links
 
     def _on_attach(self, fields: list, descriptors: list) -> bool:
-        """Serves an ATTACH while a cell runs. False as long as there is no shell: then it has to wait for the cell's end.
+        """Serves an ATTACH while a cell runs. False as long as there is no shell: then attach_now() or the main loop does it.
 
         A bare thread, because this may run in the middle of anything, of threading itself too.
         """
-        if self.shell is None:
+        if self.shell is None or self._building is not None:
             return False
         import _thread
 
         _thread.start_new_thread(self.attach, (fields[0], fields[1], fields[2], descriptors))
         return True
+
+    def _attend(self) -> None:
+        """Called in the main thread, between two steps of whatever runs there, when a frame does not wait for a cell's end."""
+        self.link.attend()
+        if self._building is None and self.cold is not None and self.cold.running:
+            self.attach_now()
+
+    def attach_now(self) -> None:
+        """Builds the shell in the middle of a plain cell, if an ATTACH waits: a subshell must not wait for the cell's end.
+
+        Deep in a recursion it does wait: there the build could fail for want of stack.
+        """
+        if self.link.attach_waits() and _depth() + _BUILD_DEPTH < sys.getrecursionlimit():
+            self.need_shell(cell=self.cold.count)
 
     def _on_interrupt(self, turn: int) -> None:
         """Interrupts the cell of a subshell if it is still the one of that turn."""
@@ -280,6 +300,14 @@ class Runtime:
             except Exception:
                 pass
         os._exit(code)
+
+
+def _depth() -> int:
+    """How many frames of Python are on the stack."""
+    frame, n = sys._getframe(), 0
+    while frame is not None:
+        frame, n = frame.f_back, n + 1
+    return n
 
 
 def _exit_code(error: SystemExit) -> int:

@@ -21,9 +21,12 @@ class Cold:
 
     module, ns: the user's `__main__` and its dict. count: number of the next stored cell. parsed, raw: the histories
     behind In (with the empty entry 0). out, texts: values and text/plain by cell number. under: `_`, `__`, `___`.
+    running: a cell whose input is recorded runs; the shell may be built in the middle of it.
     """
 
-    __slots__ = ("module", "ns", "count", "parsed", "raw", "out", "texts", "under", "recent", "cells", "value", "_base")
+    __slots__ = (
+        "module", "ns", "count", "parsed", "raw", "out", "texts", "under", "recent", "cells", "value", "running", "_base",
+    )  # fmt: skip
 
     def __init__(self) -> None:
         self.module = type(sys)("__main__", DOC)
@@ -40,6 +43,7 @@ class Cold:
         self.recent = ["", "", "", ""]
         self.cells = []
         self.value = None
+        self.running = False
 
     def go_on_at(self, count: int) -> None:
         """Takes the number of the next cell from the front: a worker that replaces another goes on counting (wire.md 7.10)."""

@@ -134,15 +134,20 @@ class Executor:
         state.store_input(code)
         outcome.history = True if code[-1] != "\n" else (state.parsed[-1], state.raw[-1])
         try:
-            self.guard(request, state.run, parts)
-            value = state.value
-            text = None if value is None or quiet else self.guard(request, lean.simple_text, value)
+            state.running = True
+            try:
+                runtime.attach_now()
+                self.guard(request, state.run, parts)
+            finally:
+                state.running = False
+            value = None if quiet else state.value
+            text = None if value is None or runtime.shell is not None else self.guard(request, lean.simple_text, value)
         except BaseException as error:
-            self._cold_failed(request, error, outcome)
+            self._cold_failed(request, error, outcome, count)
             return True
-        if value is not None and not quiet:
+        if value is not None or runtime.shell is not None:
             if text is None:
-                self._cold_display(request, value, outcome)
+                self._cold_display(request, value, outcome, count)
                 return True
             state.store_value(value, text)
             cold.send_text(self.link, count, text)
@@ -152,21 +157,22 @@ class Executor:
         outcome.count = count
         return True
 
-    def _cold_failed(self, request: object, error: BaseException, outcome: Outcome) -> None:
+    def _cold_failed(self, request: object, error: BaseException, outcome: Outcome, count: int) -> None:
         """A plain cell raised: the shell is built to show it."""
         error = errors.without_machinery(error)
-        self.runtime.need_shell(cell=self.runtime.cold.count)
+        self.runtime.need_shell(cell=count)
         runner = self.shell_runner()
         # An interrupt goes on to be repeated while the shell is built and the report made: neither can stand that.
         guard = self.unguarded if isinstance(error, KeyboardInterrupt) else self.guard
         runner.guarded(request, outcome, runner.show_late, error, guard=guard)
         runner.end_late(outcome, error)
 
-    def _cold_display(self, request: object, value: object, outcome: Outcome) -> None:
-        """A plain cell has a value that only the shell can show."""
-        self.runtime.need_shell(cell=self.runtime.cold.count)
+    def _cold_display(self, request: object, value: object, outcome: Outcome, count: int) -> None:
+        """A plain cell has a value that only the shell can show, or the shell came while it ran: then value may be None."""
+        self.runtime.need_shell(cell=count)
         runner = self.shell_runner()
-        runner.guarded(request, outcome, runner.display_late, value)
+        if value is not None:
+            runner.guarded(request, outcome, runner.display_late, value)
         runner.end_late(outcome, None)
 
     def _escaped(self, error: BaseException, outcome: Outcome) -> None:

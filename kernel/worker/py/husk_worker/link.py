@@ -151,13 +151,14 @@ class Link:
     need_shell: set by boot; returns the shell, building it when there is none yet.
     main: whether this is the worker's first link, served by the main thread.
     on_interrupt: called with the turn of an INTERRUPT.
-    on_attach: called with the fields and descriptors of an ATTACH as soon as somebody reads it; False: the main loop does it.
+    on_attach: called with the fields and descriptors of an ATTACH that is read while the serving loop is not there; False:
+    the loop does it.
     on_backlog: called by whoever has read a frame for the serving loop, from any thread and between any two steps.
     """
 
     __slots__ = (
         "fd", "main", "current", "need_shell", "kernel", "_recent", "_mutex", "_reading", "_waiters", "_backlog",
-        "_asks", "_inputs", "_next_ask", "_input_lock", "on_attach", "on_interrupt", "on_backlog",
+        "_asks", "_inputs", "_next_ask", "_input_lock", "_missed", "on_attach", "on_interrupt", "on_backlog",
     )  # fmt: skip
 
     def __init__(self, fd=None, main=True):
@@ -169,6 +170,7 @@ class Link:
         self._recent = []
         self._mutex = _thread.allocate_lock()
         self._reading = False
+        self._missed = False
         self._waiters = []
         self._backlog = []
         self._asks = {}
@@ -191,9 +193,11 @@ class Link:
         if not self._take_reading():
             return self._recv_behind(timeout)
         try:
+            if self._backlog:  # of a signal between the look above and now
+                return self._backlog.pop(0)
             while True:
                 frame = _husk.recv(self.fd, timeout, also)
-                if frame is None or self._route(frame):
+                if frame is None or self._route(frame, False):
                     return frame
         finally:
             self._give_reading()
@@ -225,9 +229,12 @@ class Link:
             waiters, self._waiters = self._waiters, []
             for box in waiters:
                 box.wake()
+        if self._missed:
+            self._missed = False
+            self.attend()
 
-    def _route(self, frame):
-        """Delivers an answer to its box. True when the frame is one for the main loop."""
+    def _route(self, frame, away=True):
+        """Delivers an answer to its box. True when the frame is one for the serving loop. away: the loop is not there."""
         kind, fields, fds = frame
         if kind == _husk.TOLD:
             box = self._asks.pop(fields[0], None)
@@ -242,7 +249,7 @@ class Link:
                 if box is not None:
                     box.value = fields[1]
                     box.done = True
-        elif kind == _husk.ATTACH and self.on_attach is not None:
+        elif kind == _husk.ATTACH and away and self.on_attach is not None:
             return not self.on_attach(fields, fds)
         elif kind == _husk.INTERRUPT and self.on_interrupt is not None:
             self.on_interrupt(fields[0])
@@ -262,11 +269,16 @@ class Link:
         return bool(self._backlog)
 
     def attend(self):
-        """Reads what has come meanwhile, when nobody is reading. Called between two steps of a cell: must not wait for a lock."""
+        """Reads what has come meanwhile, when nobody is reading. Called between two steps of a cell: must not wait for a lock.
+
+        Who is reading may have what he waits for, and leave the rest: he looks again when he is done.
+        """
         if not self._mutex.acquire(False):
+            self._missed = True
             return
         try:
             if self._reading:
+                self._missed = True
                 return
             self._reading = True
         finally:
@@ -281,6 +293,17 @@ class Link:
             pass  # the main loop will see it
         finally:
             self._give_reading()
+
+    def attach_waits(self):
+        """Whether there is an ATTACH that waits for the main loop."""
+        return any(frame[0] == _husk.ATTACH for frame in self._backlog)
+
+    def take_attaches(self):
+        """Fields and descriptors of each ATTACH that waits for the main loop; they are no longer its."""
+        taken = [frame for frame in self._backlog if frame[0] == _husk.ATTACH]
+        for frame in taken:
+            self._backlog.remove(frame)
+        return [frame[1:] for frame in taken]
 
     def _await(self, box):
         """Blocks until box.done, reading the link if nobody else does. Interruptible; raises _husk.Closed."""

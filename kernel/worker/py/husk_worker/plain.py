@@ -199,6 +199,7 @@ class PlainRunner:
         self.runtime = executor.runtime
         self.shell = shell
         self.aio = executor.aio
+        self.late = shell.execution_count
 
     def run(self, request: object, outcome: object) -> None:
         """Serves an EXECUTE up to its reply."""
@@ -344,9 +345,9 @@ class PlainRunner:
     def end_late(self, outcome: object, error: "BaseException | None") -> None:
         """Ends a cell that began before there was a shell."""
         shell = self.shell
-        count = shell.execution_count
+        count = self.late
         if error is not None:
             self._failed(outcome, error)
-        shell.execution_count = outcome.next_count = count + 1
+        shell.execution_count = outcome.next_count = max(shell.execution_count, count + 1)
         outcome.count = count
         outcome.output = shell.texts.get(count)

@@ -15,9 +15,12 @@ _MAX_OUTPUTS = 100  # cells whose outputs and exceptions IPython 9 keeps for %no
 
 
 class ShellRunner:
-    """Runs cells of one executor in the shell."""
+    """Runs cells of one executor in the shell.
 
-    __slots__ = ("executor", "runtime", "shell", "aio", "info", "values", "lean")
+    late: result object of the plain cell that was running when the shell came.
+    """
+
+    __slots__ = ("executor", "runtime", "shell", "aio", "info", "values", "lean", "late")
 
     def __init__(self, executor: object, shell: ZMQInteractiveShell) -> None:
         self.executor = executor
@@ -27,6 +30,7 @@ class ShellRunner:
         self.info = shell._info
         self.values = shell._info.values
         self.lean = LeanPath(shell)
+        self.late = shell.last_execution_result
 
     def run(self, request: object, outcome: object) -> None:
         """Serves an EXECUTE up to its reply, which `outcome` then tells."""
@@ -245,14 +249,14 @@ class ShellRunner:
     def display_late(self, value: object) -> None:
         """Displays the value of a plain cell."""
         hook = self.shell.displayhook
-        hook.exec_result = self.shell.last_execution_result
+        hook.exec_result = self.late
         hook(value)
         hook.exec_result = None
 
     def end_late(self, outcome: object, error: "BaseException | None") -> None:
         """Ends a cell that began before there was a shell: the counter, and what the shell remembers of it."""
         shell = self.shell
-        result = shell.last_execution_result
+        result = self.late
         count = result.execution_count
         if error is not None:
             result.error_in_exec = error
@@ -263,7 +267,8 @@ class ShellRunner:
         elif shell._last_traceback_during_displayhook:
             outcome.fail(*shell._last_error, shell._last_traceback or [])
         shell.last_execution_succeeded = error is None
-        shell.execution_count = outcome.next_count = count + 1
+        shell.last_execution_result = result
+        shell.execution_count = outcome.next_count = max(shell.execution_count, count + 1)
         outcome.count = count
         outcome.output = shell.history_manager.output_hist_reprs.get(count)
 

@@ -24,8 +24,15 @@ def ipython_dir() -> str:
 
 
 def arguments(options: dict) -> list[str]:
-    """Options of the command line that mean something to IPython."""
-    return [text for text in options.get("ipython_args") or () if not text.startswith(_HARMLESS)]
+    """Options of the command line that mean something to IPython; a value may be an element of its own."""
+    found: list[str] = []
+    wanted = False
+    for text in options.get("ipython_args") or ():
+        if text.startswith("-"):
+            wanted = not text.startswith(_HARMLESS)
+        if wanted:
+            found.append(text)
+    return found
 
 
 def _names(path: str) -> list[str]:
