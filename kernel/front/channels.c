@@ -371,6 +371,10 @@ void channels_tick(struct channels *ch, uint64_t now)
 			next = TAILQ_NEXT(c, of_port);
 			if (c->deadline > now)
 				continue;
+			if (c->is_ready) { /* it has gone on; it is this side that does not read, for a queue is full */
+				c->deadline = now + (c->state == CONN_OPEN ? CONN_PARTIAL_USEC : CONN_HANDSHAKE_USEC);
+				continue;
+			}
 			(void)error_set(&err, -ETIMEDOUT, "%s", c->state == CONN_OPEN ?
 			    "a large message was not continued" : "the peer did not finish its handshake");
 			drop(ch, c, &err);
