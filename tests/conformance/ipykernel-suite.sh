@@ -75,7 +75,7 @@ run() {
 		cd "$suite"
 		HOME=$work/home-$name IPYTHONDIR=$work/home-$name/ipython JUPYTER_PATH=$path \
 			JUPYTER_RUNTIME_DIR=$work/home-$name/runtime MPLCONFIGDIR=$work/home-$name PYTHONDONTWRITEBYTECODE=1 \
-			PYTHONPATH=$source_dir/tests/conformance \
+			PYTHONPATH=$source_dir/tests/conformance${PYTHONPATH:+:$PYTHONPATH} \
 			timeout 1200 "$python" -m pytest -q -p without_coverage -p no:cacheprovider -o addopts= -o filterwarnings=default \
 			-o asyncio_default_fixture_loop_scope=function --timeout 60 --basetemp "$work/tmp-$name" \
 			--junit-xml "$work/$name.xml" "${files[@]/%/.py}" "$@" --rootdir "$suite" </dev/null

@@ -262,6 +262,12 @@ class Turn:
         return self
 
 
+def use_curve(socket: zmq.Socket, server_key: bytes) -> None:
+    """Makes the socket a CURVE client, with keys of its own, of a server with this public key."""
+    socket.curve_serverkey = server_key
+    socket.curve_publickey, socket.curve_secretkey = zmq.curve_keypair()
+
+
 class Client:
     """A raw client of one kernel. Reads and verifies everything, in order; keeps it in `log`."""
 
@@ -293,6 +299,8 @@ class Client:
             socket.rcvhwm = socket.sndhwm = 0
             if kind == zmq.DEALER:
                 socket.identity = self.identity
+            if server_key := self.info.get("curve_publickey"):
+                use_curve(socket, server_key.encode())
             for option, value in (options or {}).get(channel, {}).items():
                 socket.setsockopt(option, value)
             socket.connect(kernel.endpoint(channel))

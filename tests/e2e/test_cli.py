@@ -210,6 +210,32 @@ def test_a_python_that_is_too_old(tmp_path: Path, version: str) -> None:
     assert "3.11" in done.stderr or "Python 3" in done.stderr
 
 
+@pytest.mark.parametrize("version", ["3.11", "3.12", "3.13", "3.14"])
+@pytest.mark.stderr("SIGSEGV")
+def test_every_python_of_the_machine_is_served(start_kernel: Any, version: str) -> None:
+    """Without anything installed for it: information, cells, an interrupt, a subshell, a crash."""
+    home = Path(pwd.getpwuid(os.geteuid()).pw_dir)
+    real = sorted(Path(os.environ.get("PYENV_ROOT", home / ".pyenv")).glob(f"versions/{version}.*/bin/python"))
+    if not real:
+        pytest.skip(f"no Python {version} here")
+    client = start_kernel(args=["--python", str(real[0]), "--on-crash=respawn"]).connect()
+    info = client.request("kernel_info_request").ok().content
+    assert info["language_info"]["version"].startswith(version + ".")
+    turn = client.execute("import sys; print('text'); '%d.%d' % sys.version_info[:2]").ok()
+    assert (turn.stdout, turn.result) == ("text\n", repr(version))
+    for code in ("while True: pass", "import time; time.sleep(1000)", "import asyncio; await asyncio.sleep(1000)"):
+        cell = client.send_code(f"print('on', flush=True)\n{code}")
+        client.stream(cell, "on")
+        client.request("interrupt_request", channel="control").ok()
+        assert client.finish(cell).failed("KeyboardInterrupt").verdict == "interrupted"
+    assert "print" in client.request("complete_request", {"code": "prin", "cursor_pos": 4}).content["matches"]
+    header = {"subshell_id": client.request("create_subshell_request", channel="control").content["subshell_id"]}
+    assert client.request("execute_request", {"code": "6 * 7"}, header=header).ok().result == "42"
+    turn = client.execute("import os, signal; os.kill(os.getpid(), signal.SIGSEGV)").failed("WorkerCrashed")
+    assert turn.verdict == "crashed"
+    assert client.execute("1 + 1").ok().result == "2"
+
+
 def test_broken_ipython_in_the_environment(tmp_path: Path) -> None:
     """IPython is there but cannot be imported: said in one sentence, not hidden."""
     venv.create(tmp_path / "env", with_pip=False, symlinks=True)

@@ -519,11 +519,20 @@ def test_68_start_and_stop_leave_nothing(start_kernel: Any, tmp_path: Path) -> N
     assert len(descriptors()) < 60
 
 
+def settled(client: Client) -> None:
+    """All of this client's connections are accepted, and the history file is open: what a kernel does late it has done."""
+    client.heartbeat()
+    asked = client.send_code("input()", allow_stdin=True)
+    client.answer(client.asked(asked), "")
+    client.finish(asked).ok()
+    client.request("history_request", {"hist_access_type": "tail", "n": 1}, channel="control").ok()
+
+
 @pytest.mark.husk
 def test_68_many_turns_leave_the_front_as_it_was(kernel: Kernel, client: Client) -> None:
     client.execute("x = 1")
-    client.barrier("control")
-    before = len(descriptors(kernel.pid))
+    settled(client)
+    before = descriptors(kernel.pid)
     threads = len(os.listdir(f"/proc/{kernel.pid}/task"))
     for n in range(300):
         if n % 3 == 0:
@@ -533,6 +542,15 @@ def test_68_many_turns_leave_the_front_as_it_was(kernel: Kernel, client: Client)
                 other.execute("x")
         else:
             client.request("complete_request", {"code": "pri", "cursor_pos": 3})
-    started = time.monotonic()
-    wait_until(lambda: len(descriptors(kernel.pid)) <= before, f"descriptors closed since {started}", 5)
+    left: dict[int, str] = {}
+
+    def as_before() -> bool:
+        left.clear()
+        left.update(descriptors(kernel.pid))
+        return len(left) <= len(before)
+
+    try:
+        wait_until(as_before, "descriptors closed", 5)
+    except AssertionError:
+        pytest.fail(f"before: {sorted(before.values())}\nnow: {sorted(left.values())}")
     assert len(os.listdir(f"/proc/{kernel.pid}/task")) == threads

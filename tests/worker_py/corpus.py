@@ -88,6 +88,18 @@ MAGIC = (
     "get_ipython().run_cell('1 + 1')", "get_ipython().run_line_magic('who_ls', '')", "get_ipython().run_cell('1/0', store_history=True)",
     "%%html\n<b>x</b>", "%%latex\nx", "%%javascript\n1", "%%markdown\n# x", "get_ipython().set_next_input('abc')", "get_ipython().getoutput('echo a')",
 )  # fmt: skip
+# One line for a magic, in every shape that IPython's tokenizer may see in another way.
+MAGIC_LINES = (
+    "%time 1", "%time 1;", "%time x = 5", "x", "%time  2 ", "%time 'a?'", "%time 'a' # c", "%time \"unclosed", "%time '''", "%time (1", "%time 0777", "%time 1/0",
+    "%time nosuch", "%time print('%d' % 3)", "%time 5 % 3", "%time a = %pwd", "%time a = !echo z", "%time 1 if 1 else 2; 3", "%time\t4", "%time 'tab\there'", "%time\n",
+    "%time 1\n", "%time 1\n\n", "%time 1\n2", "%time 1\\", "%time 1\\\n+2", "%time '\u2028/x'", "%time '\x1c'", "%time '\u00e9\u4e2d'", "%time x?", "%time??", "%_nosuch", "%9", "%", "%%", "%%%time 1",
+    "% time 1", "%Time 1", "%time.x 1", "%time* 1", "%t\u00efme 1", "%time --no-raise-error 1/0", "%%time\n1", "%%time\nx = 1\nx + 1", "%%time 1\n", "%timeit -n1 -r1 -q 1", "%%timeit -n1 -r1 -q\n1",
+    "%who_ls int", "%pwd", "p = %pwd", "type(p)", "x = %time 5", "%time await nosuch()", "%time async_ = 1", "%prun -q 1", "%debug_nosuch", "%paste_nosuch", "%cpaste_nosuch 1", "%set_env A_PASTE 1",
+    "%alias_magic tt time", "%tt 3", "get_ipython = 5", "%time 1", "get_ipython", "del get_ipython", "%time 1", "%xmode Plain", "%time 1/0", "%xmode Context", "%sx echo a", "%env A_PASTE", "%precision 2", "%time 2.345", "%precision",
+    "%time _", "%time _i", "%time In[-1]", "%time Out and 1", "%time %time 1", "%time !echo deep", "%time ?", "%time len?", "%lsmagic;", "%psearch nos*", "%autocall 1", "%time 1", "%autocall 0",
+    "def cleanup(lines): return [line.replace('ZZ', '7') for line in lines]\nget_ipython().input_transformers_cleanup.append(cleanup)", "%time ZZ", "ZZ", "get_ipython().input_transformers_cleanup.remove(cleanup)", "%time 1", "!echo {p == p} $x", "!!echo a",
+    "a\u2028 = 1", "'a\u2028/b'", "'a\x1c%b'", "x = 1 # \x85 2", "'a\x0b'", "%time 'a\x0b'", ";len a", "/len 'abc'", "%%capture c\n%time 1", "c.stdout[:9]", "if 1:\n    %time 3", "for i in range(2):\n    !echo $i", "x = [\n%pwd\n]", "'''\n%pwd\n'''",
+)  # fmt: skip
 DISPLAY = (
     "display(1)", "display('a', [1], {'b': 2})", "from IPython.display import HTML, Markdown, Image, JSON, Latex, SVG, Javascript",
     "HTML('<b>bold</b>')", "Markdown('# m')", "JSON({'a': [1]})", "Latex('x^2')", "display(HTML('<i>'), metadata={'k': 1})",
@@ -213,7 +225,7 @@ def generated(count: int, seed: int = 20) -> Iterator[Cell]:
 
 def written() -> Iterator[Cell]:
     """The cells written by hand, in groups that belong together."""
-    for group in (SHAPE, DISPLAY, MAGIC, WARN, EVENTS, SPECIAL, ERRORS, SHAPE, SPECIAL):
+    for group in (SHAPE, DISPLAY, MAGIC, MAGIC_LINES, WARN, EVENTS, SPECIAL, ERRORS, SHAPE, SPECIAL):
         for code in group:
             yield code, {}
 

@@ -217,15 +217,25 @@ class Stream(io.TextIOBase):
         pass
 
 
-def _only_ipythons_display() -> None:
-    """Makes the display hook work by IPython's own methods alone."""
+def _only_ipythons_methods() -> None:
+    """Makes display hook and transformations work by IPython's own methods alone."""
     from IPython.core.displayhook import DisplayHook
+    from IPython.core.interactiveshell import InteractiveShell
 
     from husk_worker.display import ZMQShellDisplayHook as Ours
+    from husk_worker.shell import ZMQInteractiveShell
 
     def if_stored(method: object) -> object:
         return lambda self, *args: method(self, *args) if self.shell.stores_values else None
 
+    def as_before(self: object, result: object = None) -> None:
+        try:
+            DisplayHook.__call__(self, result)
+        finally:
+            self.msg = None
+
+    ZMQInteractiveShell.transform_cell = InteractiveShell.transform_cell
+    Ours.__call__ = as_before
     Ours.quiet = DisplayHook.quiet
     Ours.compute_format_data = DisplayHook.compute_format_data
     Ours.update_user_ns = if_stored(DisplayHook.update_user_ns)
@@ -241,7 +251,8 @@ def _only_run_cell(boot: object) -> None:
         from husk_worker import leanpath, shellrun
 
         runner = make(runtime, executor)
-        _only_ipythons_display()
+        _only_ipythons_methods()
+        leanpath.LeanPath.is_open = lambda self: True
         leanpath.LeanPath.codes = lambda self, code, silent: None
         full = shellrun.ShellRunner._full
 

@@ -39,7 +39,7 @@ NORMAL = (
     (re.compile(r"/ipykernel_\d+/"), "/ipykernel_PID/"),
     (re.compile(r"0x[0-9a-f]{6,}"), "0xADDRESS"),
     (re.compile(r"\(\d+ times\)"), "(N times)"),
-    (re.compile(r'(Wall time|CPU times)[^"]*'), r"\1"),
+    (re.compile(r'(Wall time|CPU times)(?:[^"\\]|\\.)*'), r"\1"),
     (re.compile(r"(object at )[0-9a-f]{6,}"), r"\1ADDRESS"),
 )
 

@@ -40,6 +40,8 @@ _NAME_FIELDS = {
     _ast.MatchStar: "name",
     _ast.MatchMapping: "rest",
 }
+# Line ends to str.splitlines(), by which IPython takes a cell apart, but not to Python.
+_LINE_ENDS = ("\r", "\f", "\v", "\x1c", "\x1d", "\x1e", "\x85", "\u2028", "\u2029")
 _ESCAPES = frozenset("\n\\'\"abfnrtv01234567x")
 _ONLY_AST = 0x400  # ast.PyCF_ONLY_AST
 NO_IMPLIED_DEDENT = 0x200  # codeop's flag, which IPython's compiler starts with
@@ -194,13 +196,42 @@ def first_word(code: str) -> str:
 
 def keeps_text(code: str) -> bool:
     """Whether IPython's static transformations leave the text of this cell alone, given that it parses as Python."""
-    if code[:1] in " \t\n\r\f\v" or "\r" in code or "\f" in code or ">>>" in code or "In [" in code or "...:" in code:
+    if code[:1] in " \t\n\r\f\v" or ">>>" in code or "In [" in code or "...:" in code:
         return False
+    for mark in _LINE_ENDS:
+        if mark in code:
+            return False
     if "\n " in code or "\n\t" in code:
         for line in code.split("\n"):
             if line[:1] in (" ", "\t") and not line.strip(" \t"):
                 return False
     return True
+
+
+def _is_line(code: str) -> bool:
+    """Whether a text is one line of nothing but visible characters and blanks, with or without its end."""
+    return (code[:-1] if code[-1:] == "\n" else code).isprintable()
+
+
+def is_untouched_line(code: str) -> bool:
+    """Whether IPython's static transformations leave this line alone, whatever it means."""
+    return (
+        _is_line(code)
+        and code[:1] not in ("", ",", ";", "/")
+        and not ("%" in code or "!" in code or "?" in code)
+        and keeps_text(code)
+    )
+
+
+def is_magic_line(code: str) -> bool:
+    """Whether a cell is one line magic, `%name ...`, and nothing else to IPython's static transformations."""
+    return (
+        code[:1] == "%"
+        and (code[1:2].isalpha() or code[1:2] == "_")
+        and "?" not in code
+        and code.rstrip()[-1:] != "\\"
+        and _is_line(code)
+    )
 
 
 def is_simple_line(code: str, word: str, newest: bool) -> bool:

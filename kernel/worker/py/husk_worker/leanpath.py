@@ -2,23 +2,22 @@
 """Cells with IPython that need nothing of run_cell() but what is written here, and their code objects."""
 
 import opcode
-import re
 import sys
 import warnings
 from _thread import get_ident
 
 from IPython.core.events import EventManager
+from IPython.core.inputtransformer2 import EscapedCommand
 from IPython.core.interactiveshell import ExecutionInfo, ExecutionResult
 
 from husk_worker import lean, originals
 from husk_worker.shell import ZMQInteractiveShell, ZMQShellDisplayHook
-from husk_worker.shellinfo import put
+from husk_worker.shellinfo import FIRST_WORDS, put
 
 _NEWEST = sys.version_info >= (3, 14)
 _REPLACED = "run_cell run_cell_async run_ast_nodes run_code transform_cell transform_ast"
 _NAMES = frozenset(_REPLACED.split())
 _code_is_original = originals.watch((ZMQInteractiveShell, _REPLACED), (EventManager, "trigger"))
-_first_words = re.compile(r"(\w*)[\w.*]*")
 _SETUP_ANNOTATIONS = opcode.opmap.get("SETUP_ANNOTATIONS", 0)
 _NO_PYTHON = frozenset("%!?,;/")
 
@@ -51,9 +50,16 @@ def _silently(func: object, *args: object) -> object:
 
 
 class Codes(list):
-    """Code objects of a cell, run in order; value: the last one when it may be the one that shows the cell's value."""
+    """Code objects of a cell, run in order.
 
-    __slots__ = ("value",)
+    value: the last one when it may be the one that shows the cell's value. cell: the text that they were made of.
+    """
+
+    __slots__ = ("value", "cell")
+
+
+def _is_one_line(code: str) -> bool:
+    return "\n" not in code or "\n" not in code.rstrip("\n")
 
 
 def compile_line(text: str, name: str, flags: int) -> "Codes | None":
@@ -113,38 +119,48 @@ class LeanPath:
         )
 
     def codes(self, code: str, silent: bool) -> "Codes | None":
-        """Code objects of a cell that IPython would run as it is, else None."""
-        shell = self.shell
-        if (
-            not code
-            or code[0] in _NO_PYTHON
-            or "await" in code
-            or "async" in code
-            or "__future__" in code
-            or not lean.keeps_text(code)
-            or not self.info.transforms_are_default()
-        ):
+        """Code objects of a cell when it is plain to see what IPython makes of its text, else None."""
+        info = self.info
+        if not code or not info.texts_are_default():
             return None
-        one_line = "\n" not in code or "\n" not in code.rstrip("\n")
-        if one_line:
-            words = _first_words.match(code)
-            if self.info.is_command(words.group()):
+        if code[0] in _NO_PYTHON:
+            if not lean.is_magic_line(code) or info.is_command("get_ipython"):
                 return None
-            one_line = not silent and lean.is_simple_line(code, words.group(1), _NEWEST)
+            text = code if code[-1] == "\n" else code + "\n"
+            return self.compile(code, EscapedCommand((1, 0)).transform([text])[0], silent)
+        if not lean.keeps_text(code):
+            return None
+        if _is_one_line(code) and info.is_command(FIRST_WORDS.match(code).group()):
+            return None
+        return self.compile(code, code if code[-1] == "\n" else code + "\n", silent)
+
+    def compile(self, code: str, cell: str, silent: bool) -> "Codes | None":
+        """Code objects of a cell that IPython has transformed into `cell`; None when it needs run_cell()'s care."""
+        if "await" in cell or "async" in cell or "__future__" in cell or not self.info.trees_are_default():
+            return None
+        if "paste" in cell and "get_ipython().run_line_magic(" in cell:
+            return None  # what is pasted is stored in the place of this cell
+        shell = self.shell
         compiler = shell.compile
         try:
-            cell = code if code[-1] == "\n" else code + "\n"
             name = compiler.get_code_name(code, cell, shell.execution_count)
-            if one_line:
-                return _silently(compile_line, cell, name, compiler.flags)
-            return _silently(compile_cell, cell, name, compiler.flags, silent)
+            if (
+                not silent
+                and _is_one_line(cell)
+                and lean.is_simple_line(cell, FIRST_WORDS.match(cell).group(1), _NEWEST)
+            ):
+                codes = _silently(compile_line, cell, name, compiler.flags)
+            else:
+                codes = _silently(compile_cell, cell, name, compiler.flags, silent)
         except (_Warned, SyntaxError, ValueError, TypeError, MemoryError, RecursionError, OverflowError):
             return None
+        if codes is not None:
+            codes.cell = cell
+        return codes
 
-    def run(self, request: object, codes: list, silent: bool, store: bool) -> object:
-        """As InteractiveShell.run_cell() for a cell that needs no transformation. Returns its ExecutionResult."""
-        shell, code = self.shell, request.code
-        cell = code if code[-1] == "\n" else code + "\n"
+    def run(self, request: object, codes: Codes, silent: bool, store: bool) -> object:
+        """As InteractiveShell.run_cell(). Returns its ExecutionResult."""
+        shell, code, cell = self.shell, request.code, codes.cell
         callbacks = shell.events.callbacks
         result = None
         try:

@@ -217,6 +217,13 @@ class ZMQInteractiveShell(InteractiveShell):
 
     # Running and errors
 
+    def transform_cell(self, raw_cell: str) -> str:
+        """A cell in Python's own syntax. Magics ask for it too, of lines that have it mostly."""
+        info = self._info
+        if info is not None and type(raw_cell) is str and info.leaves_alone(raw_cell):
+            return raw_cell if raw_cell[-1] == "\n" else raw_cell + "\n"
+        return super().transform_cell(raw_cell)
+
     def run_cell(self, *args: object, **kwargs: object) -> object:
         self._last_traceback = None
         self._last_traceback_during_displayhook = False

@@ -2,18 +2,20 @@
 """What differs between IPython's versions, found out by looking at the objects, and what a user has changed in a shell."""
 
 import inspect
+import re
 
 import traitlets
 from IPython.core.autocall import IPyAutocall
 from IPython.core.macro import Macro
 
-from husk_worker import originals
+from husk_worker import lean, originals
 
 _TRAITS = """
 ast_node_interactivity ast_transformers autocall builtin_trap display_trap execution_count exit_now history_manager
 input_transformer_manager input_transformers_post loop_runner magics_manager payload_manager prefilter_manager"""
 
 
+FIRST_WORDS = re.compile(r"(\w*)[\w.*]*")  # what IPython may take for a command; its group 1 for a keyword
 _NOBODY: dict = {"change": []}
 
 
@@ -67,20 +69,34 @@ class ShellInfo:
         self._asyncio = getattr(__import__("IPython.core.interactiveshell", fromlist=["x"]), "_asyncio_runner", None)
         self._lazy_log = hasattr(type(shell), "_logger")
 
-    def transforms_are_default(self) -> bool:
-        """Whether text and tree of a cell go through nothing but IPython's own transformations, set as they are at first."""
-        shell, values = self._shell, self.values
+    def texts_are_default(self) -> bool:
+        """Whether the text of a cell goes through nothing but IPython's own transformations, set as they are at first."""
+        values = self.values
         manager = values["input_transformer_manager"]
         return (
-            not values["ast_transformers"]
-            and not values["input_transformers_post"]
-            and values["ast_node_interactivity"] == "last_expr"
+            not values["input_transformers_post"]
             and not values["autocall"]
             and manager.cleanup_transforms == self._cleanup
             and manager.line_transforms == self._lines
             and manager.token_transformers == self._tokens
+        )
+
+    def trees_are_default(self) -> bool:
+        """Whether a cell's statements are run as IPython does at first, the last one showing its value."""
+        shell, values = self._shell, self.values
+        return (
+            not values["ast_transformers"]
+            and values["ast_node_interactivity"] == "last_expr"
             and not shell.trio_runner
             and not shell.custom_exceptions
+        )
+
+    def leaves_alone(self, line: str) -> bool:
+        """Whether transform_cell() gives this line of code back as it is."""
+        return (
+            lean.is_untouched_line(line)
+            and self.texts_are_default()
+            and not self.is_command(FIRST_WORDS.match(line).group())
         )
 
     def is_command(self, word: str) -> bool:

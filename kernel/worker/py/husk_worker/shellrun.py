@@ -117,6 +117,10 @@ class ShellRunner:
         except Exception:
             cell = code
             failure = sys.exc_info()
+        else:
+            codes = self.lean.compile(code, cell, silent) if code else None
+            if codes is not None:
+                return self.lean.run(request, codes, silent, store)
         extra = self.info.cell_arguments(request)
         coro = shell.run_cell_async(
             code,
