@@ -83,10 +83,9 @@ static void exec_child(const struct worker_source *source, char *const argv[], c
 		if (dup2(fds[i], i) < 0)
 			_exit(127);
 	(void)syscall(SYS_close_range, LINK_FD_END, ~0U, 0);
+	(void)signal(SIGPIPE, SIG_DFL); /* what the front has changed; the launcher sees to the rest */
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	for (int s = 1; s < NSIG; s++)
-		(void)signal(s, SIG_DFL);
 	if (setrlimit(RLIMIT_DATA, &source->data) < 0)
 		_exit(127);
 	if (source->cwd && chdir(source->cwd) < 0)
