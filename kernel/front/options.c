@@ -193,7 +193,7 @@ void options_print_help(void)
 	    "When Python dies: end as a kernel does (default), or go on with a fresh one.");
 	(void)printf("\nInstalling (--python says for which interpreter):\n");
 	print_rows(true);
-	(void)printf("\nOther --Class.trait=value and --name value arguments go to the shell's configuration; unknown flags are ignored.\n"
+	(void)printf("\nOther --Class.trait=value and --name value go to the shell's configuration; unknown flags are ignored.\n"
 		     "Exit status: 0 after a shutdown, 1 when the kernel cannot start, 2 for a bad command line,\n"
 		     "128 plus the signal or Python's own code when Python died.\n");
 }

@@ -11,9 +11,9 @@ from traitlets import Any, CBytes
 
 import _husk
 from husk_worker import jsonable, originals, shellinfo
+from husk_worker.attribution import Attributed
 from husk_worker.lean import simple_text
-from husk_worker.link import TURN, here
-from husk_worker.streams import adopt
+from husk_worker.link import here
 
 try:
     from IPython.core.history import HistoryOutput
@@ -21,49 +21,8 @@ except ImportError:  # IPython before 9
     HistoryOutput = None
 
 
-class _Attributed:
-    """What publisher and hook share: parents, and message hooks of a thread."""
-
-    @property
-    def parent_header(self) -> dict:
-        """Header of the request that the calling code belongs to."""
-        return here().parent().get("header", {})
-
-    @parent_header.setter
-    def parent_header(self, header: dict) -> None:
-        adopt(here(), header)
-
-    def set_parent(self, parent: dict) -> None:
-        """Makes `parent` (message or header dict) the one of everything without a context of its own."""
-        adopt(here(), parent)
-
-    def set_thread_parent(self, parent: dict) -> object:
-        """As set_parent() for this thread or task only; returns the token for reset_thread_parent()."""
-        return TURN.set(here().turn_of(parent))
-
-    def reset_thread_parent(self, token: object) -> None:
-        """Undoes set_thread_parent()."""
-        TURN.reset(token)
-
-    @property
-    def _hooks(self) -> list:
-        try:
-            return self._thread_local.hooks
-        except AttributeError:
-            self._thread_local.hooks = hooks = []
-            return hooks
-
-    def register_hook(self, hook: object) -> None:
-        """Adds a function of this thread: it gets each message (dict), returns it, or None to keep it back."""
-        self._hooks.append(hook)
-
-    def unregister_hook(self, hook: object) -> bool:
-        """Removes a hook of this thread; False when it was not there."""
-        try:
-            self._hooks.remove(hook)
-        except ValueError:
-            return False
-        return True
+class _Sender(Attributed):
+    """What publisher and hook share besides."""
 
     def _through_hooks(self, msg_type: str, content: dict) -> "dict | None":
         """The content after this thread's hooks; None when one of them kept the message."""
@@ -98,17 +57,13 @@ def send_display(link: object, kind: int, content: dict, count: "int | None" = N
     )
 
 
-class ZMQDisplayPublisher(_Attributed, DisplayPublisher):
+class ZMQDisplayPublisher(_Sender, DisplayPublisher):
     """Publishes display_data, update_display_data and clear_output."""
 
     session = Any(allow_none=True)
     pub_socket = Any(allow_none=True)
     topic = CBytes(b"display_data")
     store_display_history = False
-
-    def __init__(self, *args: object, **kwargs: object) -> None:
-        self._thread_local = threading.local()
-        super().__init__(*args, **kwargs)
 
     def _flush_streams(self) -> None:
         """Text needs no flushing: each frame carries the position of the text before it."""
@@ -149,7 +104,7 @@ class _Showing(threading.local):
     ends_cell = False
 
 
-class ZMQShellDisplayHook(_Attributed, DisplayHook):
+class ZMQShellDisplayHook(_Sender, DisplayHook):
     """Publishes the value of a cell as execute_result."""
 
     session = Any(allow_none=True)
@@ -158,18 +113,18 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
     value_code = None  # of the lean cell that runs, the part that shows its value
 
     def __init__(self, *args: object, **kwargs: object) -> None:
-        self._thread_local = _Showing()
+        self._showing = _Showing()
         super().__init__(*args, **kwargs)
         originals.traits(self, ["shell", "exec_result"])
 
     @property
     def msg(self) -> "dict | None":
         """The execute_result that this thread is gathering; None when it shows nothing. Subshells show theirs meanwhile."""
-        return self._thread_local.msg
+        return self._showing.msg
 
     @msg.setter
     def msg(self, message: "dict | None") -> None:
-        self._thread_local.msg = message
+        self._showing.msg = message
 
     def quiet(self) -> bool:
         """Whether the cell ends in a semicolon; tokenizes only cells that have one at all."""
@@ -250,9 +205,7 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
             content = self._through_hooks("execute_result", content)
             if content is None:
                 return
-        send_display(
-            here(), _husk.DISPLAY_RESULT, content, content.get("execution_count"), self._thread_local.ends_cell
-        )
+        send_display(here(), _husk.DISPLAY_RESULT, content, content.get("execution_count"), self._showing.ends_cell)
 
     def _show_text(self, result: object, text: str) -> bool:
         """Shows a value that has only text, as __call__() would. False: not here, there is something out of the ordinary."""
@@ -265,7 +218,7 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
             and not originals.has_own(self, _METHODS)
             and shell.shows_plainly(type(result))
             and self._keeps_usually(result)
-            and not getattr(self._thread_local, "hooks", None)
+            and (self._hook_lists is None or not self._hooks)
             and not info.logs_output()
         ):
             return False
@@ -283,13 +236,13 @@ class ZMQShellDisplayHook(_Attributed, DisplayHook):
         manager.output_hist_reprs[count] = text
         link = here()
         rows = [("text/plain", _husk.MIME_TEXT, text)]
-        send = link.hold if self._thread_local.ends_cell else link.send
+        send = link.hold if self._showing.ends_cell else link.send
         send(_husk.DISPLAY, link.turn(), _husk.DISPLAY_RESULT, count, rows, None, None, [])
         return True
 
     def __call__(self, result: object = None) -> None:
         # Called by the last thing that a lean cell does: the REPLY follows at once.
-        showing = self._thread_local
+        showing = self._showing
         showing.ends_cell = self.value_code is not None and sys._getframe(1).f_code is self.value_code
         text = None if result is None else simple_text(result)
         try:

@@ -10,7 +10,7 @@ from fnmatch import fnmatchcase
 from typing import Any
 
 from IPython.core import history as ipython
-from traitlets import observe
+from traitlets import default, observe
 
 from husk_worker import originals, shellinfo
 
@@ -50,6 +50,11 @@ class HistoryManager(ipython.HistoryManager):
             return ":memory:"
 
     # There is no database
+
+    @default("enabled")
+    def _default_enabled(self) -> bool:
+        """IPython would import sqlite3 to find this out; the front needs none of Python's."""
+        return True
 
     def init_db(self) -> None:
         """Makes a database that swallows everything."""

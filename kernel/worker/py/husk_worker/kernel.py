@@ -141,7 +141,7 @@ class Kernel:
     def set_parent(self, ident: Any, parent: dict[str, Any], channel: str = "shell") -> None:
         """Makes `parent` the one of all output without a context of its own."""
         if channel == "shell":
-            from husk_worker.streams import adopt
+            from husk_worker.attribution import adopt
 
             adopt(self.link_here(), parent)
 

@@ -22,7 +22,7 @@ except ImportError:
 
 @magics_class
 class KernelMagics(Magics):
-    """%edit, %clear, %less, %more, %man, %connect_info, %qtconsole, %autosave, %store, %subshell."""
+    """%edit, %clear, %less, %more, %man, %connect_info, %qtconsole, %autosave, %subshell."""
 
     _find_edit_target = CodeMagics._find_edit_target
 
@@ -123,13 +123,6 @@ class KernelMagics(Magics):
         script = f"IPython.notebook.set_autosave_interval({1000 * interval})"
         display(Javascript(script), include=["application/javascript"])
         print(f"Autosaving every {interval} seconds" if interval else "Autosave disabled")
-
-    @line_magic
-    def store(self, arg_s: str) -> None:
-        """Keep variables in IPython's database between sessions: %store NAME, %store -r, %store -d NAME, %store."""
-        # IPython's own magic, which takes this one's place; loading it at every start would cost milliseconds.
-        self.shell.extension_manager.load_extension("storemagic")
-        self.shell.run_line_magic("store", arg_s, _stack_depth=3)
 
     @line_magic
     def subshell(self, arg_s: str) -> None:

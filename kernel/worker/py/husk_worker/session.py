@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import logging
 import os
-import uuid
 from typing import TYPE_CHECKING, Any
 
 import _husk
@@ -79,7 +78,7 @@ class Session:
     def msg_id(self) -> str:
         """A new message id at each look."""
         self.message_count += 1
-        return f"{self.session}_{os.getpid()}_{self.message_count}_{uuid.uuid4().hex[:12]}"
+        return f"{self.session}_{os.getpid()}_{self.message_count}_{os.urandom(6).hex()}"
 
     def msg_header(self, msg_type: str) -> dict[str, Any]:
         """A new header for a message of this session."""

@@ -12,10 +12,10 @@ from traitlets import Any, CBool, Instance, Type, default, observe
 import _husk
 from husk_worker import cellname, connection, errors, interactive_pdb, startup, tracebacks
 from husk_worker import link as links
+from husk_worker.attribution import adopt
 from husk_worker.display import ZMQDisplayPublisher, ZMQShellDisplayHook
 from husk_worker.printers import Printers
 from husk_worker.shellinfo import ShellInfo
-from husk_worker.streams import adopt
 
 ENVIRONMENT = {
     "TERM": "xterm-color",

@@ -4,10 +4,11 @@
 import sys
 
 import _husk
-from husk_worker.link import TURN, here
+from husk_worker.attribution import Attributed
+from husk_worker.link import here
 
 
-class OutStream(_husk.Stream):
+class OutStream(Attributed, _husk.Stream):
     """One of the two output streams. write() and flush() are C; a turn's text is kept in order with its messages.
 
     As in ipykernel: no `buffer`, isatty() False, attributes may be set on it, hooks of a thread see its messages
@@ -21,7 +22,6 @@ class OutStream(_husk.Stream):
     flush_timeout = 10
     _exc = None
     _is_closed = False
-    _hook_lists = None
     echo = None
 
     def __init__(self, number: int, link: object) -> None:
@@ -84,55 +84,9 @@ class OutStream(_husk.Stream):
     def pub_thread(self) -> object:
         return None if self._is_closed else getattr(self._link.kernel, "iopub_thread", self._link)
 
-    # Parents
-
-    @property
-    def parent_header(self) -> dict:
-        """Header of the request that a write here and now belongs to."""
-        return here().parent().get("header", {})
-
-    @parent_header.setter
-    def parent_header(self, header: dict) -> None:
-        self.set_parent(header)
-
-    def set_parent(self, parent: dict) -> None:
-        """Makes all text of threads without a parent of their own belong to `parent` (message or header)."""
-        adopt(here(), parent)
-
-    def set_thread_parent(self, parent: dict) -> object:
-        """As set_parent() for this thread or task only; returns the token for reset_thread_parent()."""
-        return TURN.set(here().turn_of(parent))
-
-    def reset_thread_parent(self, token: object) -> None:
-        """Undoes set_thread_parent()."""
-        TURN.reset(token)
-
-    # Hooks: functions of one thread that get each stream message (dict) and return it or None to swallow it.
-
-    @property
-    def _hooks(self) -> list:
-        if self._hook_lists is None:
-            import threading
-
-            self._hook_lists = threading.local()
-        try:
-            return self._hook_lists.hooks
-        except AttributeError:
-            self._hook_lists.hooks = hooks = []
-            return hooks
-
     def register_hook(self, hook: object) -> None:
-        """Adds a hook for the text of the calling thread."""
-        self._hooks.append(hook)
+        super().register_hook(hook)
         self.__dict__.setdefault("write", self._write_hooked)
-
-    def unregister_hook(self, hook: object) -> bool:
-        """Removes a hook of the calling thread; False when it was not there."""
-        try:
-            self._hooks.remove(hook)
-        except ValueError:
-            return False
-        return True
 
     def _write_hooked(self, text: str) -> int:
         if not isinstance(text, str):
@@ -148,14 +102,6 @@ class OutStream(_husk.Stream):
                 return len(text)
         _husk.Stream.write(self, message["content"]["text"])
         return len(text)
-
-
-def adopt(link: object, parent: dict) -> None:
-    """Makes `parent` (message or header dict) the parent of everything without a context of its own, and of this context."""
-    turn = link.turn_of(parent)
-    if turn:
-        TURN.set(turn)
-        _husk.set_turn(turn)
 
 
 class Streams:
