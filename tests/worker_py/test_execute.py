@@ -501,3 +501,17 @@ def test_requests_are_answered_also_when_they_fail(front):
     content, _ = front.request("complete_request", {})
     assert content["status"] == "error"
     assert front.run("1 + 1").value == "2"
+
+
+def test_an_interrupt_at_the_end_of_a_subshells_cell_never_costs_the_reply(shell):
+    """Each cell gets exactly one reply, whether the interrupt hits it, its end, or nothing."""
+    channel = shell.attach("subshell", "s1")
+    assert shell.run("import sys; sys.setswitchinterval(1e-6)", channel=channel).ok
+    for n in range(300):
+        turn = shell.begin("for _ in range(30000): pass", channel=channel)
+        for _ in range(n % 30 * 2000):
+            pass
+        shell.main.send("INTERRUPT", turn)
+        result = shell.end(turn, channel=channel, timeout=20)
+        assert result.ok or result.ename == "KeyboardInterrupt"
+    assert shell.run("6 * 7", channel=channel).value == "42"

@@ -262,8 +262,7 @@ class Runtime:
     def _on_interrupt(self, turn: int) -> None:
         """Interrupts the cell of a subshell if it is still the one of that turn."""
         for executor in list(self.subshells):
-            if executor.running == turn:
-                executor.interrupt()
+            executor.interrupt(turn)
 
     def attach(self, channel: int, kind: str, ident: str, descriptors: list) -> None:
         """Starts serving a further link in a thread of its own. A kind that is not known is closed at once."""

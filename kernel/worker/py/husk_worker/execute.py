@@ -46,7 +46,7 @@ class Outcome:
 class Executor:
     """Runs the cells of one link. runtime: boot's Runtime; main: whether on the main thread, where interrupts reach."""
 
-    __slots__ = ("runtime", "link", "context", "main", "aio", "runner", "running", "thread")
+    __slots__ = ("runtime", "link", "context", "main", "aio", "runner", "running", "thread", "_lock")
 
     def __init__(self, runtime: object, link: object, main: bool = True) -> None:
         self.runtime = runtime
@@ -58,20 +58,28 @@ class Executor:
         self.runner = None
         self.running = 0
         self.thread = _thread.get_ident()
+        self._lock = _thread.allocate_lock()  # of `running`, when others may interrupt
 
     def execute(self, request: object) -> None:
         """Serves one EXECUTE: its outputs, then exactly one REPLY."""
         outcome = Outcome()
         self.link.begin(request)
         self.running = request.turn
+        escaped = None
         try:
-            self.context.run(TURN.set, request.turn)
-            self._run(request, outcome)
-        except _husk.Closed:
-            raise
-        except BaseException as error:
-            self._escaped(error, outcome)
-        self.running = 0
+            try:
+                self.context.run(TURN.set, request.turn)
+                self._run(request, outcome)
+            except _husk.Closed:
+                raise
+            except BaseException as error:
+                escaped = error
+            self._retire()
+        except KeyboardInterrupt as error:  # was on its way when the cell ended
+            self._retire()
+            escaped = escaped or error
+        if escaped is not None:
+            self._escaped(escaped, outcome)
         if _husk.in_child():
             self.runtime.end_child(outcome)
         self._finish(request, outcome)
@@ -95,10 +103,24 @@ class Executor:
         elif self.main:
             self.runtime.on_frame(frame)
 
-    def interrupt(self) -> None:
-        """Interrupts what this executor's thread runs; called by another thread, for a subshell's."""
-        if not self.aio.interrupt():
-            _husk.interrupt_thread(self.thread)
+    def interrupt(self, turn: int) -> None:
+        """Interrupts the cell of that turn if this executor's thread still runs it; called by another thread."""
+        with self._lock:
+            if self.running == turn and not self.aio.interrupt():
+                _husk.interrupt_thread(self.thread)
+
+    def _retire(self) -> None:
+        """The cell has ended: nothing interrupts this thread any more, so that the reply is whole.
+
+        An exception that another thread has set is raised at the next step of the loop, not later.
+        """
+        if self.main:
+            self.running = 0
+            return
+        with self._lock:
+            self.running = 0
+        for _ in (1, 2):
+            pass
 
     def unguarded(self, request: object, func: object, *args: object) -> object:
         """func(*args) in the cells' context, where no interrupt reaches it."""
