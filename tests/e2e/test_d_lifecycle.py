@@ -284,8 +284,8 @@ def test_59_queued_requests_are_answered_at_shutdown(kernel: Kernel, client: Cli
     client.stream(msg_id, "started")
     client.send("shutdown_request", {"restart": False}, channel="control")
     kernel.wait_exit(10)
-    client.pump(0.2)
     for m in [msg_id, *queued]:
+        client.finish(m)  # sent, but perhaps not read by the client's own thread yet
         replies = [r for r in client.of(m) if r.channel == "shell"]
         assert len(replies) == 1, f"{len(replies)} replies"
         states = [s.content["execution_state"] for s in client.of(m) if s.type == "status"]

@@ -11,7 +11,7 @@ import pytest
 import zmq
 from zmq.utils.monitor import recv_monitor_message
 
-from husk import CHANNELS, DELIMITER, Client, Kernel, use_curve, wait_until
+from husk import CHANNELS, Client, Kernel, use_curve, wait_until
 
 pytestmark = pytest.mark.husk
 
