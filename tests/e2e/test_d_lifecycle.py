@@ -273,7 +273,7 @@ def test_59_shutdown_during_a_busy_cell(kernel: Kernel, client: Client, code: st
     turn_id = client.send("shutdown_request", {"restart": False}, channel="control")
     assert client.reply(turn_id).content["status"] == "ok"
     assert kernel.wait_exit(10) == 0
-    client.pump(0.2)
+    client.finish(msg_id)
     assert [m.content["status"] for m in client.of(msg_id) if m.channel == "shell"] == ["error"], "invariant 2"
 
 

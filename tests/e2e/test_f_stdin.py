@@ -5,7 +5,7 @@ from __future__ import annotations
 
 import pytest
 
-from husk import IS_HUSK, Client, Kernel, Turn
+from husk import IS_HUSK, Client, Kernel, Turn, wait_until
 
 
 def ask(client: Client, code: str, *answers: str) -> Turn:
@@ -191,7 +191,13 @@ t.start()
     client.execute("go.set()").ok()
     for _ in range(3):
         assert client.execute("1").ok().result == "1"
-    client.pump(0.05)
+
+    def has_asked_or_ended() -> bool:
+        client.pump(0.05)
+        return any(m.type == "input_request" for m in client.log) or client.execute("len(got)").result == "1"
+
+    if IS_HUSK:
+        wait_until(has_asked_or_ended, "the thread's question, or its end")
     for request in [m for m in client.log if m.type == "input_request"]:
         client.answer(request, "answered")
     if IS_HUSK:
