@@ -105,7 +105,7 @@ def test_91_a_first_cell_that_raises_beside_a_subshell(client: Client) -> None:
     execute(client, subshell, "go = 0").ok()
     turn = client.finish(first).failed("ZeroDivisionError")
     text = re.sub("\x1b[^m]*m", "", "\n".join(turn.content["traceback"]))
-    assert "----> 3 1/0" in text
+    assert "----> 3 1/0" in text or "line 3" in text  # with IPython, and without
     assert execute(client, subshell, "2").ok().result == "2"
 
 
@@ -153,6 +153,7 @@ def test_91_several_subshells_at_once(client: Client) -> None:
         assert client.finish(msg_id).ok().stdout == "at True\n"
 
 
+@pytest.mark.ipython
 def test_91_comm_in_a_subshell(client: Client, subshell: str) -> None:
     code = """
 import threading
