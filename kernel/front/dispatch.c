@@ -611,6 +611,13 @@ static struct lane *asking_shell(struct front *f, const struct request *r)
 	return NULL;
 }
 
+static void enqueue(struct front *f, struct lane *lane, struct request *r)
+{
+	queue_push(&lane->queue, r);
+	if (is_comm(r))
+		lane_advance_aside(f, lane);
+}
+
 static void append_identities(struct buffer *out, const struct frames *m)
 {
 	for (size_t i = 0; i < m->n_identities; i++) {
@@ -659,7 +666,7 @@ static void route_control(struct front *f, struct request *r)
 	} else if (queue_is_full(&f->main.queue)) {
 		refuse_request(f, r, "QueueFull", "too many requests wait");
 	} else {
-		queue_push(&f->main.queue, r);
+		enqueue(f, &f->main, r);
 	}
 }
 
@@ -695,7 +702,5 @@ void dispatch_route(struct front *f, struct request *r)
 		refuse_request(f, r, "QueueFull", "too many requests wait in this subshell");
 		return;
 	}
-	queue_push(&lane->queue, r);
-	if (is_comm(r))
-		lane_advance_aside(f, lane);
+	enqueue(f, lane, r);
 }

@@ -52,6 +52,15 @@ def test_a_comm_message_is_served_while_a_cell_awaits_and_before_what_waits(star
     ]  # fmt: skip
 
 
+def test_one_that_comes_on_control_is_served_too(start: StartFront) -> None:
+    client = start().connect()
+    cell = client.send_code(SERVE_ONE + "w.reply()")
+    client.state(cell, "busy")
+    message = client.send("comm_msg", {"comm_id": "c", "data": {}}, channel="control")
+    client.finish(cell).ok()
+    assert states(client, cell, message)[-2:] == [(message, "idle"), (cell, "idle")]
+
+
 def test_a_cell_that_does_not_await_is_waited_for_in_order(start: StartFront) -> None:
     client = start().connect()
     cell = client.send_code("w.until_interrupted(); w.error()", stop_on_error=False)
