@@ -181,11 +181,10 @@ static int read_connection(struct front *f, struct buffer *text, struct error *e
 		f->made_connection_file = true;
 		return 0;
 	}
-	if (r == 0)
-		r = connection_parse(buffer_slice(text), &f->connection, err);
 	if (r < 0)
-		return error_prefix(err, "connection file %s", f->options->connection_file);
-	return 0;
+		return r;
+	r = connection_parse(buffer_slice(text), &f->connection, err);
+	return r < 0 ? error_prefix(err, "connection file %s", f->options->connection_file) : 0;
 }
 
 /* From here on the key is in struct sign_key alone, which wipes itself, and the CURVE key in the channels. */
@@ -212,8 +211,7 @@ static int write_connection(struct front *f, const struct buffer *text, bool nee
 	r = connection_merge(buffer_slice(text), &f->connection, &merged);
 	if (r < 0)
 		return error_set(err, r, "cannot make the connection file: %s", strerror(-r));
-	r = connection_file_write(f->options->connection_file, buffer_slice(&merged), err);
-	return r < 0 ? error_prefix(err, "connection file %s", f->options->connection_file) : 0;
+	return connection_file_write(f->options->connection_file, buffer_slice(&merged), err);
 }
 
 static int open_kernel(struct front *f, struct error *err)

@@ -63,12 +63,12 @@ static int take_text(struct slice value, const char *name, size_t size, char *re
 	int r;
 
 	if (json_type(value) != JSON_STRING)
-		return error_set(err, -EINVAL, "connection file: %s is not a string", name);
+		return error_set(err, -EINVAL, "%s is not a string", name);
 	r = json_decode_string(value, &text);
 	if (r < 0)
-		return error_set(err, r, "connection file: %s cannot be decoded", name);
+		return error_set(err, r, "%s cannot be decoded", name);
 	if (text.len >= size)
-		return error_set(err, -EINVAL, "connection file: %s has %zu bytes, at most %zu are accepted", name, text.len,
+		return error_set(err, -EINVAL, "%s has %zu bytes, at most %zu are accepted", name, text.len,
 		    size - 1);
 	if (text.len > 0)
 		memcpy(ret, text.data, text.len);
@@ -92,7 +92,7 @@ static int take_short_text(struct slice value, size_t i, struct connection *c, s
 		return r;
 	for (size_t k = 0; k < len; k++)
 		if ((unsigned char)text[k] < 0x20 || text[k] == 0x7f)
-			return error_set(err, -EINVAL, "connection file: %s has a control character", texts[i].name);
+			return error_set(err, -EINVAL, "%s has a control character", texts[i].name);
 	return 0;
 }
 
@@ -106,7 +106,7 @@ static int take_port(struct slice value, enum connection_port p, struct connecti
 	if (type == JSON_STRING && value.len >= 2)
 		digits = slice_from(value.data + 1, value.len - 2);
 	else if (type != JSON_NUMBER)
-		return error_set(err, -EINVAL, "connection file: %s is not a number", connection_port_names[p]);
+		return error_set(err, -EINVAL, "%s is not a number", connection_port_names[p]);
 	for (size_t i = 0; i < digits.len; i++) {
 		int digit = digits.data[i] - '0';
 
@@ -116,7 +116,7 @@ static int take_port(struct slice value, enum connection_port p, struct connecti
 			port = port * 10 + digit;
 	}
 	if (digits.len == 0 || port > IPC_PORT_MAX)
-		return error_set(err, -EINVAL, "connection file: %s is %.*s, accepted are 0 to %d", connection_port_names[p],
+		return error_set(err, -EINVAL, "%s is %.*s, accepted are 0 to %d", connection_port_names[p],
 		    (int)MIN(value.len, (size_t)32), value.data, TCP_PORT_MAX);
 	c->ports[p] = (int)port;
 	return 0;
@@ -143,11 +143,11 @@ static int check_ports(const struct connection *c, struct error *err)
 
 	for (unsigned p = 0; p < CONNECTION_PORT_COUNT; p++) {
 		if (c->ports[p] > max)
-			return error_set(err, -EINVAL, "connection file: %s is %d, accepted are 0 to %d",
+			return error_set(err, -EINVAL, "%s is %d, accepted are 0 to %d",
 			    connection_port_names[p], c->ports[p], max);
 		for (unsigned q = 0; q < p; q++)
 			if (c->ports[p] != 0 && c->ports[p] == c->ports[q])
-				return error_set(err, -EINVAL, "connection file: %s and %s are both %d",
+				return error_set(err, -EINVAL, "%s and %s are both %d",
 				    connection_port_names[q], connection_port_names[p], c->ports[p]);
 	}
 	return 0;
@@ -165,12 +165,12 @@ static int check_curve(struct connection *c, struct error *err)
 	bool has_public = c->curve_publickey[0] != '\0', has_secret = c->curve_secretkey[0] != '\0';
 
 	if (has_public != has_secret)
-		return error_set(err, -EINVAL, "connection file: %s is missing beside the other curve key",
+		return error_set(err, -EINVAL, "%s is missing beside the other curve key",
 		    has_public ? "curve_secretkey" : "curve_publickey");
 	if (has_public && !is_z85(c->curve_publickey))
-		return error_set(err, -EINVAL, "connection file: curve_publickey is not %d characters of Z85", Z85_KEY_LEN);
+		return error_set(err, -EINVAL, "curve_publickey is not %d characters of Z85", Z85_KEY_LEN);
 	if (has_secret && !is_z85(c->curve_secretkey))
-		return error_set(err, -EINVAL, "connection file: curve_secretkey is not %d characters of Z85", Z85_KEY_LEN);
+		return error_set(err, -EINVAL, "curve_secretkey is not %d characters of Z85", Z85_KEY_LEN);
 	c->has_curve = has_public;
 	return 0;
 }
@@ -182,11 +182,11 @@ static int fill_defaults(struct connection *c, struct error *err)
 	if (c->signature_scheme[0] == '\0')
 		memcpy(c->signature_scheme, "hmac-sha256", sizeof("hmac-sha256"));
 	if (strcmp(c->transport, "tcp") != 0 && strcmp(c->transport, "ipc") != 0)
-		return error_set(err, -EINVAL, "connection file: transport is \"%s\", accepted are tcp and ipc", c->transport);
+		return error_set(err, -EINVAL, "transport is \"%s\", accepted are tcp and ipc", c->transport);
 	if (c->ip[0] != '\0')
 		return 0;
 	if (strcmp(c->transport, "ipc") == 0)
-		return error_set(err, -EINVAL, "connection file: ip, the path prefix of ipc sockets, is missing");
+		return error_set(err, -EINVAL, "ip, the path prefix of ipc sockets, is missing");
 	memcpy(c->ip, "127.0.0.1", sizeof("127.0.0.1"));
 	return 0;
 }
@@ -199,10 +199,10 @@ static int parse_into(struct slice text, struct connection *c, struct error *err
 	int r;
 
 	if (text.len > CONNECTION_FILE_MAX_BYTES)
-		return error_set(err, -EINVAL, "connection file: %zu bytes, at most %d are accepted", text.len,
+		return error_set(err, -EINVAL, "%zu bytes, at most %d are accepted", text.len,
 		    CONNECTION_FILE_MAX_BYTES);
 	if (!json_is_valid_object(text))
-		return error_set(err, -EINVAL, "connection file: not a complete JSON object");
+		return error_set(err, -EINVAL, "not a complete JSON object");
 	it = json_iter(text);
 	while (json_next(&it, &name, &value)) {
 		r = take_member(name, value, c, &has_key, err);
@@ -210,7 +210,7 @@ static int parse_into(struct slice text, struct connection *c, struct error *err
 			return r;
 	}
 	if (!has_key)
-		return error_set(err, -EINVAL, "connection file: key is missing; an empty key means no signatures");
+		return error_set(err, -EINVAL, "key is missing; an empty key means no signatures");
 	r = fill_defaults(c, err);
 	if (r == 0)
 		r = check_ports(c, err);
@@ -324,11 +324,12 @@ int connection_merge(struct slice original, const struct connection *c, struct b
 static int read_all(int fd, struct buffer *out)
 {
 	for (;;) {
+		size_t room = MIN((size_t)4096, CONNECTION_FILE_MAX_BYTES + 1 - out->len);
 		ssize_t n;
 
-		if (buffer_reserve(out, 4096) < 0)
+		if (buffer_reserve(out, room) < 0)
 			return out->failed;
-		n = read(fd, out->data + out->len, 4096);
+		n = read(fd, out->data + out->len, room);
 		if (n < 0 && errno == EINTR)
 			continue;
 		if (n < 0)

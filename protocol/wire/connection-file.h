@@ -26,7 +26,7 @@ enum connection_port {
 extern const char *const connection_port_names[CONNECTION_PORT_COUNT]; /* "shell_port" ... */
 
 struct connection {
-	char transport[8];                   /* "tcp" or "ipc" */
+	char transport[32];                  /* "tcp" or "ipc" */
 	char ip[256];                        /* tcp: address or "*"; ipc: path prefix */
 	int ports[CONNECTION_PORT_COUNT];    /* 0: choose */
 	char signature_scheme[32];
@@ -38,7 +38,8 @@ struct connection {
 	bool has_curve;
 };
 
-/* Pure. Unknown members are ignored; ports may be ints or decimal strings. err names member, value, allowed range. */
+/* Pure. Unknown members are ignored; ports may be ints or decimal strings. err names member, value, allowed range; which
+ * file it was the caller adds. */
 int connection_parse(struct slice text, struct connection *ret, struct error *err) must_check;
 
 /* Pure. Merges c's ports (and, where the text lacks them, its other members) into the original text (may be empty);
@@ -46,7 +47,7 @@ int connection_parse(struct slice text, struct connection *ret, struct error *er
 int connection_merge(struct slice original, const struct connection *c, struct buffer *out) must_check;
 
 /* Effects: read (regular file, size-limited, no wait on FIFOs) and atomic write (temporary in the same directory, 0600,
- * rename; makes missing directories with mode 0700). */
+ * rename; makes missing directories with mode 0700). err names the file. */
 int connection_file_read(const char *path, struct buffer *out, struct error *err) must_check;
 int connection_file_write(const char *path, struct slice text, struct error *err) must_check;
 
