@@ -24,6 +24,7 @@ static bool is_good_name(const char *name)
 static int choose_python(const struct options *o, char *ret, size_t size, struct error *err)
 {
 	const char *venv = getenv("VIRTUAL_ENV");
+	struct stat st;
 
 	ret[0] = '\0';
 	if (o->python)
@@ -32,6 +33,8 @@ static int choose_python(const struct options *o, char *ret, size_t size, struct
 		(void)snprintf(ret, size, "%s/bin/python", venv);
 	if (ret[0] && access(ret, X_OK) < 0)
 		return error_set(err, -errno, "--python %s: %s", ret, strerror(errno));
+	if (ret[0] && stat(ret, &st) == 0 && !S_ISREG(st.st_mode))
+		return error_set(err, -EINVAL, "--python %s: not a file; name the interpreter, such as %s/bin/python", ret, ret);
 	if (ret[0] && ret[0] != '/') {
 		char cwd[PATH_MAX];
 

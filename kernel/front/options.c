@@ -17,7 +17,7 @@ static const struct option_row {
 	size_t offset;
 	const char *value_name;
 	const char *help;
-	bool install; /* listed under "install" */
+	bool install; /* of "install" alone: a kernel passes it on to the shell, whose --profile is IPython's */
 } rows[] = {
 #define AT(field) offsetof(struct options, field)
 	{ "f", "IPKernelApp.connection_file", TEXT, AT(connection_file), "FILE", "Connection file; ports that are 0 are chosen and written back.", false },
@@ -32,16 +32,21 @@ static const struct option_row {
 	{ "prefix", NULL, TEXT, AT(prefix), "DIR", "Install below DIR/share/jupyter/kernels.", true },
 	{ "name", NULL, TEXT, AT(name), "NAME", "Name of the kernelspec (default husk).", true },
 	{ "display-name", NULL, TEXT, AT(display_name), "TEXT", "Name that people see.", true },
-	{ "profile", NULL, TEXT, AT(profile), "NAME", "Profile of limits to start the kernel with (trusted: none).", true },
+	{ "profile", NULL, TEXT, AT(profile), "NAME", "IPython profile that the kernel loads.", true },
 	{ "env", NULL, TEXT_LIST, AT(environment), "KEY=VALUE", "Environment of the kernel; may be repeated.", true },
 #undef AT
 };
 
-static const struct option_row *find(const char *name, size_t len)
+static bool is_spelled(const char *spelling, const char *name, size_t len)
+{
+	return spelling && strlen(spelling) == len && memcmp(spelling, name, len) == 0;
+}
+
+static const struct option_row *find(enum command command, const char *name, size_t len)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
-		if ((strlen(rows[i].name) == len && memcmp(rows[i].name, name, len) == 0) ||
-		    (rows[i].alias && strlen(rows[i].alias) == len && memcmp(rows[i].alias, name, len) == 0))
+		if ((is_spelled(rows[i].name, name, len) || is_spelled(rows[i].alias, name, len)) &&
+		    (!rows[i].install || command == COMMAND_INSTALL))
 			return &rows[i];
 	return NULL;
 }
@@ -67,7 +72,8 @@ static int apply(const struct option_row *row, struct options *o, const char *va
 		return 0;
 	}
 	if (!value)
-		return error_set(err, -EINVAL, "--%s needs a value (%s)", row->name, row->value_name);
+		return error_set(err, -EINVAL, "%s%s needs a value (%s)", row->name[1] ? "--" : "-", row->name,
+		    row->value_name);
 	if (row->kind == SECONDS)
 		return read_seconds(row, value, field, err);
 	if (row->kind == TEXT) {
@@ -122,7 +128,7 @@ static int parse_one(int argc, char *argv[], int *i, struct options *o, struct e
 {
 	const char *arg = argv[*i], *name = arg + strspn(arg, "-"), *equals = strchr(name, '=');
 	size_t len = equals ? (size_t)(equals - name) : strlen(name);
-	const struct option_row *row = find(name, len);
+	const struct option_row *row = find(o->command, name, len);
 	bool is_on_crash = len == 8 && memcmp(name, "on-crash", 8) == 0, has_next = !equals && *i + 1 < argc;
 	const char *value = equals ? equals + 1 : NULL;
 
@@ -132,6 +138,8 @@ static int parse_one(int argc, char *argv[], int *i, struct options *o, struct e
 		o->command = COMMAND_HELP;
 	else if (strcmp(arg, "--version") == 0)
 		o->command = COMMAND_VERSION;
+	else if (!row && !is_on_crash && o->command == COMMAND_INSTALL)
+		return error_set(err, -EINVAL, "%s: install has no such option; see husk-kernel --help", arg);
 	else if (!row && !is_on_crash)
 		return pass_on(o, arg, has_next && argv[*i + 1][0] != '-' ? argv[++*i] : NULL, err);
 	else if (has_next && (is_on_crash || row->kind != FLAG))

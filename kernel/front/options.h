@@ -32,7 +32,7 @@ struct options {
 	const char *prefix;
 	const char *name;
 	const char *display_name;
-	const char *profile;
+	const char *profile;         /* IPython's */
 	const char *environment[OPTIONS_MAX_PASSED]; /* K=V */
 	size_t n_environment;
 	/* --X.y=z, and --x followed by its value, as they came, for the shell's configuration */

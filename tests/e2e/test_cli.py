@@ -43,6 +43,7 @@ def refused(done: subprocess.CompletedProcess[str], *words: str) -> None:
     assert done.returncode > 0, (done.returncode, done.stderr)
     lines = done.stderr.strip().splitlines()
     assert len(lines) == 1, done.stderr
+    assert lines[0].count("connection file") <= 1, lines[0]
     for word in words:
         assert word in lines[0], lines[0]
     assert done.stdout == ""
@@ -82,6 +83,8 @@ def test_help(args: list[str]) -> None:
     [
         (["nonsense"], "nonsense"),
         (["install", "nonsense"], "nonsense"),
+        (["install", "--nonsense"], "--nonsense"),
+        (["install", "--python", "/usr"], "/usr/bin/python"),
         (["-f"], "-f"),
         (["--on-crash=maybe", "-f", "x"], "maybe"),
         (["--python"], "--python"),
@@ -102,6 +105,7 @@ def test_bad_command_lines(args: list[str], word: str, tmp_path: Path) -> None:
     ("members", "word"),
     [
         ({"transport": "udp"}, "udp"),
+        ({"transport": "carrier-pigeon"}, "accepted are tcp and ipc"),
         ({"transport": 5}, "transport"),
         ({"shell_port": 70000}, "70000"),
         ({"shell_port": -1}, "-1"),
@@ -138,7 +142,7 @@ def test_connection_files_that_are_no_regular_file(tmp_path: Path) -> None:
     refused(run("-f", "/dev/zero"), "/dev/zero")
     big = tmp_path / "big.json"
     big.write_text("{" + " " * 70_000 + "}")
-    refused(run("-f", str(big)), "big.json")
+    refused(run("-f", str(big)), "big.json", "65536")
     (tmp_path / "loop").symlink_to("loop")
     refused(run("-f", str(tmp_path / "loop")), "loop")
     refused(run("-f", str(tmp_path / "fifo.json" / "below")), "below")

@@ -458,6 +458,18 @@ def test_66_a_value_may_be_an_argument_of_its_own(start_kernel: Any, tmp_path: P
     assert client.execute("print(get_ipython().profile_dir.location)").ok().stdout == f"{profile}\n"
 
 
+@pytest.mark.ipython
+def test_66_a_profile_by_name(start_kernel: Any, tmp_path: Path) -> None:
+    """What `install --profile` writes names a profile of IPython's, and nothing complains about it."""
+    profile = tmp_path / "ipython" / "profile_small"
+    (profile / "startup").mkdir(parents=True)
+    (profile / "startup" / "first.py").write_text("started = True")
+    env = {"IPYTHONDIR": str(tmp_path / "ipython")}
+    client = start_kernel(args=["--profile", "small"], env=env).connect()
+    turn = client.execute("print(started, get_ipython().profile_dir.location)").ok()
+    assert (turn.stdout, turn.stderr) == (f"True {profile}\n", "")
+
+
 def test_66_f_with_equals_sign(start_kernel: Any, tmp_path: Path) -> None:
     plain = Kernel(tmp_path)
     argv = kernel_argv(plain.file)

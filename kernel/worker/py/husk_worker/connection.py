@@ -152,6 +152,9 @@ def _traits_class() -> type:
 
         name = "ipython-kernel"
 
+        def _load_config(self, *args: Any, **kwargs: Any) -> None:
+            """Applies nothing: startup.py's application has, and has warned of what nobody knows."""
+
         @classmethod
         def initialized(cls) -> bool:
             """Whether a kernel is running here."""
