@@ -114,7 +114,7 @@ progress() {
 			last="$title: $last"
 			printf '\r    %s%s (%s s)%s\e[K' "$dim" "${last:0:width}" "$took" "$plain"
 		elif [ $took -ge $next ]; then
-			say "$title: at it since $took s"
+			say "$title: still at it after $took s"
 			next=$((next + 30))
 		fi
 		sleep 0.2
