@@ -132,6 +132,9 @@ static int parse_one(int argc, char *argv[], int *i, struct options *o, struct e
 	bool is_on_crash = len == 8 && memcmp(name, "on-crash", 8) == 0, has_next = !equals && *i + 1 < argc;
 	const char *value = equals ? equals + 1 : NULL;
 
+	/* jupyter run gives the kernel its own arguments, the files to run. */
+	if (arg[0] != '-' && o->command == COMMAND_RUN && o->connection_file[0])
+		return 0;
 	if (arg[0] != '-')
 		return error_set(err, -EINVAL, "%s: not an option; see husk-kernel --help", arg);
 	if (strcmp(arg, "--help") == 0 || strcmp(arg, "-h") == 0)

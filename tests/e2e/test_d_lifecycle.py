@@ -458,6 +458,11 @@ def test_66_a_value_may_be_an_argument_of_its_own(start_kernel: Any, tmp_path: P
     assert client.execute("print(get_ipython().profile_dir.location)").ok().stdout == f"{profile}\n"
 
 
+@pytest.mark.kernel(args=["file.py", "--HistoryManager.hist_file=:memory:", "another.py"])
+def test_66_words_that_jupyter_run_hands_on(client: Client) -> None:
+    assert client.execute("1+1").ok().result == "2"
+
+
 @pytest.mark.ipython
 def test_66_a_profile_by_name(start_kernel: Any, tmp_path: Path) -> None:
     """What `install --profile` writes names a profile of IPython's, and nothing complains about it."""
