@@ -39,6 +39,7 @@ class Runtime:
         self._kernel = None
         self._forced = None
         self._building = None
+        self._busy = False
         self._input = None
         _husk.set_attention(self._attend)  # calls it at once when there was a signal before
 
@@ -89,10 +90,15 @@ class Runtime:
     def on_frame(self, frame: tuple) -> None:
         """Serves one frame of the main link."""
         kind, fields, descriptors = frame
-        if kind == _husk.EXECUTE:
-            self.executor.execute(Request.from_execute(fields))
-        elif kind == _husk.REQUEST:
-            self.answer(self.executor, Request.from_request(fields))
+        if kind == _husk.EXECUTE or kind == _husk.REQUEST:
+            self._busy = True
+            try:
+                if kind == _husk.EXECUTE:
+                    self.executor.execute(Request.from_execute(fields))
+                else:
+                    self.answer(self.executor, Request.from_request(fields))
+            finally:
+                self._busy = False
         elif kind == _husk.START:
             self.start(fields[0])
         elif kind == _husk.SHUTDOWN:
@@ -205,7 +211,7 @@ class Runtime:
                 self._building = None
             if cell is not None:
                 self.executor.shell_runner()  # it remembers what belongs to that cell, whatever subshells run meanwhile
-            for fields, descriptors in self.link.take_attaches():
+            for fields, descriptors in self.link.take_attaches() if self._busy else ():
                 self._on_attach(fields, descriptors)
         return self.shell
 
@@ -236,9 +242,10 @@ class Runtime:
     def _on_attach(self, fields: list, descriptors: list) -> bool:
         """Serves an ATTACH while a cell runs. False as long as there is no shell: then attach_now() or the main loop does it.
 
-        A bare thread, because this may run in the middle of anything, of threading itself too.
+        A bare thread, because this may run in the middle of anything, of threading itself too. Not between cells: the loop
+        that this may make is seen by the main loop only when that looks again.
         """
-        if self.shell is None or self._building is not None:
+        if self.shell is None or self._building is not None or not self._busy:
             return False
         import _thread
 
