@@ -132,7 +132,7 @@ static void test_wrong_arguments_name_argument_and_allowed_values(void **state)
 		const char *says[2];
 	} rows[] = {
 		{ "stray", NULL, { "stray", "not an option" } },
-		{ "-f", NULL, { "--f", "needs a value" } },
+		{ "-f", NULL, { "-f", "needs a value" } },
 		{ "--on-crash", "sometimes", { "sometimes", "die or respawn" } },
 		{ "--on-crash", NULL, { "--on-crash", "die or respawn" } },
 		{ "--start-timeout", "0", { "--start-timeout 0", "1 to 3600" } },
