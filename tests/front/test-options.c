@@ -108,6 +108,21 @@ static void test_a_value_of_configuration_may_be_an_argument_of_its_own(void **s
 	assert_false(o.history_enabled);
 }
 
+static void test_a_kernel_passes_on_what_install_alone_knows_and_ignores_words_after_its_file(void **state)
+{
+	struct options o;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(PARSE(&o, &err, text("-f"), text("c.json"), text("--profile"), text("small"), text("x.py")), 0);
+	assert_int_equal(o.n_ipython_args, 2);
+	assert_string_equal(o.ipython_args[0], "--profile");
+	assert_string_equal(o.ipython_args[1], "small");
+	assert_null(o.profile);
+	assert_int_equal(PARSE(&o, &err, text("install"), text("--profile"), text("small")), 0);
+	assert_string_equal(o.profile, "small");
+}
+
 static void test_too_many_configuration_arguments_are_refused(void **state)
 {
 	char *argv[OPTIONS_MAX_PASSED + 3] = { text("husk-kernel") };
@@ -194,6 +209,8 @@ static void test_install_is_a_command_with_options_of_its_own(void **state)
 	assert_int_equal(o.n_environment, 2);
 	assert_string_equal(o.environment[0], "A=1");
 	assert_string_equal(o.environment[1], "B=2=3");
+	assert_int_equal(PARSE(&o, &err, text("install"), text("--nonsense")), -EINVAL);
+	assert_contains(err.text, "--nonsense: install has no such option");
 	assert_int_equal(PARSE(&o, &err, text("install"), text("--env"), text("NOEQUALS")), -EINVAL);
 	assert_contains(err.text, "NOEQUALS: it must have the form KEY=VALUE");
 	assert_int_equal(PARSE(&o, &err, text("install"), text("--env"), text("=x")), -EINVAL);
@@ -233,6 +250,7 @@ int main(void)
 		cmocka_unit_test(test_history_is_turned_off_as_ipython_does),
 		cmocka_unit_test(test_configuration_goes_on_to_the_shell_and_unknown_flags_are_ignored),
 		cmocka_unit_test(test_a_value_of_configuration_may_be_an_argument_of_its_own),
+		cmocka_unit_test(test_a_kernel_passes_on_what_install_alone_knows_and_ignores_words_after_its_file),
 		cmocka_unit_test(test_too_many_configuration_arguments_are_refused),
 		cmocka_unit_test(test_wrong_arguments_name_argument_and_allowed_values),
 		cmocka_unit_test(test_crash_policy_is_read_in_both_forms),
