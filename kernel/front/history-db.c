@@ -32,7 +32,7 @@ static const char schema[] =
     " PRIMARY KEY (session, line));"
     "CREATE TABLE IF NOT EXISTS output_history (session integer, line integer, output text,"
     " PRIMARY KEY (session, line));"
-    "PRAGMA temp_store = MEMORY;"
+    "PRAGMA temp_store = FILE;" /* results may be large and many: a page cache of the front, the rest on disk, unlinked */
     "CREATE TEMP TABLE results (line integer primary key, output text);";
 
 static void timestamp(char text[32])
