@@ -305,6 +305,22 @@ static void test_an_answer_that_is_too_long_is_an_empty_list(void **state)
 	history_db_close(db);
 }
 
+static void test_results_of_a_long_session_are_not_kept_in_memory(void **state)
+{
+	struct history_db *db = history_db_open(path);
+	char *result = malloc(100001);
+
+	(void)state;
+	assert_non_null(result);
+	memset(result, 'r', 100000);
+	result[100000] = '\0';
+	for (uint32_t line = 1; line <= 400; line++)
+		store(db, line, "x", result);
+	assert_true(sqlite3_memory_used() < (sqlite3_int64)16 << 20);
+	free(result);
+	history_db_close(db);
+}
+
 static void test_no_database_answers_and_closes(void **state)
 {
 	_cleanup_(buffer_deinitp) struct buffer out = BUFFER_INIT(0);
@@ -337,6 +353,7 @@ int main(void)
 		T(test_ranges_of_the_running_session_count_like_python),
 		T(test_ill_formed_text_in_the_file_is_repaired_on_the_wire),
 		T(test_an_answer_that_is_too_long_is_an_empty_list),
+		T(test_results_of_a_long_session_are_not_kept_in_memory),
 		T(test_no_database_answers_and_closes),
 	};
 
