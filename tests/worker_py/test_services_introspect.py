@@ -127,6 +127,33 @@ def test_inspect_omits_sections(shell: Any) -> None:
     assert "Does it." not in content["data"]["text/plain"]
 
 
+def inspect_box(shell: Any) -> dict[str, Any]:
+    content = services.ask(services.make_kernel(shell), "inspect_request", {"code": "Box", "cursor_pos": 3})[0]
+    return dict(content["data"])
+
+
+def test_inspect_makes_no_html_to_drop_it(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    from IPython.core import oinspect
+    from IPython.core.oinspect import pylight
+
+    def refuse(*args: object) -> None:
+        raise AssertionError("HTML was made")
+
+    with monkeypatch.context() as patch:
+        patch.setattr("pygments.formatters.html.HtmlFormatter.__init__", refuse)
+        assert list(inspect_box(shell)) == ["text/plain"]
+    assert oinspect.pylight is pylight
+    monkeypatch.setattr(shell, "enable_html_pager", True)
+    assert "A box." in inspect_box(shell)["text/html"]
+
+
+def test_inspect_calls_a_pylight_of_somebody_else(shell: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[str] = []
+    monkeypatch.setattr("IPython.core.oinspect.pylight", lambda code: seen.append(code) or "")
+    inspect_box(shell)
+    assert seen
+
+
 @pytest.mark.parametrize("code", SAMPLES)
 def test_is_complete_equals_ipython(shell: Any, code: str) -> None:
     kernel = services.make_kernel(shell)

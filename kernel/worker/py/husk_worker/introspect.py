@@ -3,9 +3,13 @@
 
 from __future__ import annotations
 
+import contextlib
+import threading
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
+
     from husk_worker.kernel import Kernel
 
 TYPES_KEY = "_jupyter_types_experimental"
@@ -66,6 +70,28 @@ def _completions(shell: Any, code: str, cursor: int) -> list[dict[str, Any]]:
         ]
 
 
+@contextlib.contextmanager
+def _without_html(shell: Any) -> Iterator[None]:
+    """Keeps IPython from making the HTML that inspect() drops: half of its work. A pylight() of somebody else's is called."""
+    from IPython.core import oinspect
+
+    original = getattr(oinspect, "pylight", None)
+    if shell.enable_html_pager or getattr(original, "__module__", "") != oinspect.__name__:
+        yield
+        return
+    thread = threading.get_ident()
+
+    def pylight(code: str) -> str:
+        return "" if threading.get_ident() == thread else original(code)
+
+    oinspect.pylight = pylight
+    try:
+        yield
+    finally:
+        if oinspect.pylight is pylight:
+            oinspect.pylight = original
+
+
 def inspect(
     kernel: Kernel, code: str, cursor_pos: int | None, detail_level: int = 0, omit_sections: Any = ()
 ) -> dict[str, Any]:
@@ -83,9 +109,10 @@ def inspect(
 
     reply: dict[str, Any] = {"status": "ok", "found": False, "data": {}, "metadata": {}}
     try:
-        data = shell.object_inspect_mime(
-            token_at_cursor(code, cursor), detail_level=detail_level, omit_sections=set(omit_sections or ())
-        )
+        with _without_html(shell):
+            data = shell.object_inspect_mime(
+                token_at_cursor(code, cursor), detail_level=detail_level, omit_sections=set(omit_sections or ())
+            )
     except KeyError:
         return reply
     if not shell.enable_html_pager:
