@@ -39,6 +39,9 @@ _show_warning = warnings._showwarnmsg
 def _silently(func: object, *args: object) -> object:
     """func(*args), which compiles. Raises _Warned when Python has something to say about the code."""
     global _compiling, _show_warning
+    # From 3.13.4 on the compiler says the same about the same line once in a module; here it is to be heard each time.
+    for names in (globals(), lean.__dict__):
+        names.pop("__warningregistry__", None)
     _show_warning = warnings._showwarnmsg
     _compiling = get_ident()
     warnings._showwarnmsg = _refuse_warning
