@@ -51,7 +51,8 @@ fuzz_smoke() {
 	done
 }
 
-# One round with few samples, without the peers that take minutes: shows that it runs. Numbers to believe come from tests/bench/run.py alone, on a quiet machine.
+# One round with few samples, without the peers that take minutes: shows that it runs. Numbers to believe come from
+# tests/bench/run.py alone, on a quiet machine.
 bench_smoke() {
 	local venv
 
