@@ -8,30 +8,17 @@
 #include <unistd.h>
 
 #include "kernel/front/processes.h"
+#include "tests/front/child.h"
 
-/* A child, and a grandchild in a session of its own; both end with their parent. */
-static pid_t start_family(void)
+/* A grandchild in a session of its own; it ends with its parent. */
+static void start_grandchild(int ready, const void *data)
 {
-	int ready[2];
-	char byte;
-	pid_t child;
-
-	assert_int_equal(pipe(ready), 0);
-	child = fork();
-	if (child == 0) {
+	(void)data;
+	if (fork() == 0) {
 		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		if (fork() == 0) {
-			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-			(void)setsid();
-			(void)!write(ready[1], "x", 1);
-		}
-		for (;;)
-			(void)pause();
+		(void)setsid();
+		(void)!write(ready, "x", 1);
 	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	(void)close(ready[0]);
-	(void)close(ready[1]);
-	return child;
 }
 
 struct seen {
@@ -57,7 +44,7 @@ static void test_descendants_are_found_in_other_sessions_too(void **state)
 
 	(void)state;
 	(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
-	child = start_family();
+	child = child_start(start_grandchild, NULL);
 	assert_int_equal(processes_below(note, &seen), 2);
 	assert_int_equal(seen.n, 2);
 	at = seen.pids[0] == child ? 0 : 1;

@@ -8,27 +8,20 @@
 #include <unistd.h>
 
 #include "kernel/front/sweep.h"
+#include "tests/front/child.h"
+
+static void answer_to_sigterm(int ready, const void *data)
+{
+	const bool *deaf = data;
+
+	(void)signal(SIGTERM, *deaf ? SIG_IGN : SIG_DFL);
+	(void)!write(ready, "x", 1);
+}
 
 /* A child that has set its answer to SIGTERM; `deaf`: it ignores it. */
 static pid_t start_child(bool deaf)
 {
-	int ready[2];
-	char byte;
-	pid_t child;
-
-	assert_int_equal(pipe(ready), 0);
-	child = fork();
-	if (child == 0) {
-		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
-		(void)signal(SIGTERM, deaf ? SIG_IGN : SIG_DFL);
-		(void)!write(ready[1], "x", 1);
-		for (;;)
-			(void)pause();
-	}
-	assert_int_equal(read(ready[0], &byte, 1), 1);
-	(void)close(ready[0]);
-	(void)close(ready[1]);
-	return child;
+	return child_start(answer_to_sigterm, &deaf);
 }
 
 /* The child has died; its status is left for the sweep. */
