@@ -25,7 +25,6 @@
 #define MAX_EVENTS 64
 #define ACCEPTS_PER_LOOK 64
 #define OWN_DESCRIPTORS 128 /* which clients leave to the rest of the front */
-#define SHARE_FROM ((size_t)16 << 10)  /* frames of this size on are shared between subscribers */
 #define RESUME_USEC (100 * USEC_PER_MSEC)
 #define FLUSH_FROM ((size_t)128 << 10) /* so much is written without waiting for more */
 
@@ -433,6 +432,8 @@ struct outbound {
 	size_t n_bytes;
 };
 
+static struct outbound outbound; /* large, and in use only while one message is queued */
+
 static int outbound_make(struct outbound *o, const struct channels_frame *frames, size_t n, size_t *total)
 {
 	int r = n > ARRAY_SIZE(o->frames) ? -EMSGSIZE : 0;
@@ -445,7 +446,7 @@ static int outbound_make(struct outbound *o, const struct channels_frame *frames
 		o->shared[i] = NULL;
 		o->n_bytes += bytes.len;
 		o->n = i + 1;
-		if (bytes.len < SHARE_FROM)
+		if (bytes.len < CHANNELS_SHARE_FROM)
 			continue;
 		o->shared[i] = frames[i].owned ? shared_new_owned((void *)(uintptr_t)bytes.data, bytes.len, total) :
 						 shared_new_copy(bytes, total);
@@ -459,7 +460,7 @@ static int outbound_make(struct outbound *o, const struct channels_frame *frames
 static void outbound_end(struct outbound *o, const struct channels_frame *frames)
 {
 	for (size_t i = 0; i < o->n; i++) {
-		if (frames[i].bytes.len >= SHARE_FROM)
+		if (frames[i].bytes.len >= CHANNELS_SHARE_FROM)
 			(void)shared_unref(o->shared[i]);
 		else
 			release(&frames[i], 1);
@@ -533,7 +534,7 @@ static struct conn *find_client(struct channels *ch, enum connection_port port, 
 int channels_send(struct channels *ch, enum connection_port port, uint64_t from, const struct channels_frame *frames,
     size_t n)
 {
-	static struct outbound o; /* large, and never in use twice */
+	struct outbound *o = &outbound;
 	struct conn *c = n ? find_client(ch, port, from, frames[0].bytes) : NULL;
 	int r;
 
@@ -542,28 +543,28 @@ int channels_send(struct channels *ch, enum connection_port port, uint64_t from,
 		return 0;
 	}
 	before_sending(ch, port);
-	r = outbound_make(&o, frames, n, &ch->totals.unread);
+	r = outbound_make(o, frames, n, &ch->totals.unread);
 	if (r == 0)
-		queue_to(ch, c, &o, 1);
-	outbound_end(&o, frames);
+		queue_to(ch, c, o, 1);
+	outbound_end(o, frames);
 	return r;
 }
 
 int channels_publish(struct channels *ch, const struct channels_frame *frames, size_t n, bool vital, uint64_t only)
 {
-	static struct outbound o;
+	struct outbound *o = &outbound;
 	struct conn *c;
 	int r;
 
 	before_sending(ch, CONNECTION_IOPUB);
-	r = outbound_make(&o, frames, n, &ch->totals.unread);
+	r = outbound_make(o, frames, n, &ch->totals.unread);
 	TAILQ_FOREACH(c, &ch->conns[CONNECTION_IOPUB], of_port) {
-		if (r < 0 || c->broken || (only && c->serial != only) || !conn_wants(c, o.frames[0]) ||
-		    backlog_drops(&c->backlog, c->out.bytes, o.n_bytes, vital))
+		if (r < 0 || c->broken || (only && c->serial != only) || !conn_wants(c, o->frames[0]) ||
+		    backlog_drops(&c->backlog, c->out.bytes, o->n_bytes, vital))
 			continue;
-		queue_to(ch, c, &o, 0);
+		queue_to(ch, c, o, 0);
 	}
-	outbound_end(&o, frames);
+	outbound_end(o, frames);
 	return r;
 }
 

@@ -15,6 +15,8 @@
 #include "protocol/base/error.h"
 #include "protocol/wire/connection-file.h"
 
+/* Frames of this size on are not copied: one that is "owned" is passed on as it is, and subscribers share it. */
+#define CHANNELS_SHARE_FROM ((size_t)16 << 10)
 #define CHANNELS_CLIENTS_MAX 1024 /* connections of all five sockets together; fewer where descriptors are scarce */
 #define CHANNELS_UNREAD_MAX_BYTES ((size_t)2 << 30) /* what may wait for all clients together */
 

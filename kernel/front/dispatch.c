@@ -618,12 +618,21 @@ static void enqueue(struct front *f, struct lane *lane, struct request *r)
 		lane_advance_aside(f, lane);
 }
 
+static void append_hex(struct buffer *out, struct slice bytes)
+{
+	static const char digits[] = "0123456789abcdef";
+
+	for (size_t i = 0; i < bytes.len; i++) {
+		buffer_append_char(out, digits[(unsigned char)bytes.data[i] >> 4]);
+		buffer_append_char(out, digits[(unsigned char)bytes.data[i] & 15]);
+	}
+}
+
 static void append_identities(struct buffer *out, const struct frames *m)
 {
 	for (size_t i = 0; i < m->n_identities; i++) {
 		buffer_append_str(out, i ? ",\"" : "\"");
-		for (size_t k = 0; k < m->identities[i].len; k++)
-			buffer_printf(out, "%02x", (unsigned char)m->identities[i].data[k]);
+		append_hex(out, m->identities[i]);
 		buffer_append_char(out, '"');
 	}
 }

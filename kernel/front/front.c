@@ -353,8 +353,7 @@ static void run_deadlines(struct front *f)
 	if (!f->blocked && (now >= output_deadline(f->output) || output_is_held(f->output)))
 		f->again |= life_pull_output(f);
 	sender_report_dropped(f->sender);
-	if (now >= channels_deadline(f->channels))
-		channels_tick(f->channels, now);
+	channels_tick(f->channels, now);
 }
 
 static void loop(struct front *f)

@@ -9,7 +9,6 @@
 #include "protocol/base/log.h"
 
 #define MAX_FRAMES (FRAMES_MAX_IDENTITIES + MESSAGE_PARTS + FRAMES_MAX)
-#define OWN_FROM 16384 /* contents of this size on are handed over without a copy */
 
 struct sender {
 	struct channels *channels;
@@ -75,7 +74,7 @@ static int sign(struct sender *s, size_t n_head, struct outgoing *out)
 		return r;
 	for (size_t i = 0; i < MESSAGE_PARTS; i++)
 		s->frames[n++] = (struct channels_frame){ parts[i], false };
-	if (out->content->len >= OWN_FROM) {
+	if (out->content->len >= CHANNELS_SHARE_FROM) {
 		size_t len = buffer_steal(out->content, &content);
 
 		s->frames[n - 1] = (struct channels_frame){ slice_from(content, len), true };
