@@ -18,12 +18,13 @@ RULES: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
     "protocol/wire/": (("protocol/base/", "protocol/wire/"), ("Python.h", "zmq", "msgpack", "sqlite3")),
     "protocol/zmtp/": (("protocol/base/", "protocol/zmtp/"), ("Python.h", "zmq", "nettle/", "msgpack", "sqlite3")),
     "protocol/link/": (("protocol/base/", "protocol/link/"), ("Python.h", "zmq", "nettle/", "sodium", "sqlite3")),
-    "kernel/front/": (("protocol/", "kernel/front/"), ("Python.h", "zmq")),
+    "kernel/sandbox/": (("protocol/base/", "kernel/sandbox/"), ("Python.h", "zmq", "nettle/", "sodium", "sqlite3")),
+    "kernel/front/": (("protocol/", "kernel/sandbox/", "kernel/front/"), ("Python.h", "zmq")),
     "kernel/worker/": (
         ("protocol/base/", "protocol/link/", "kernel/worker/"),
         ("zmq", "nettle/", "sodium", "sqlite3"),
     ),
-    "manager/": (("protocol/", "manager/"), ("Python.h",)),
+    "manager/": (("protocol/", "kernel/sandbox/", "manager/"), ("Python.h",)),
     "tools/": (("protocol/", "tools/"), ("Python.h",)),
     "tests/": (FOLDERS, ()),
 }

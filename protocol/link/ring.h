@@ -24,6 +24,13 @@
 
 enum { RING_STDOUT = 0, RING_STDERR = 1 };
 
+enum ring_reason {
+#define REASON(name, ...) RING_REASON_##name,
+#include "protocol/link/reason.def"
+#undef REASON
+	RING_REASON_COUNT
+};
+
 struct ring_mark {
 	uint64_t pos;
 	uint32_t turn;
@@ -45,7 +52,9 @@ struct ring_shared {
 	_Atomic uint32_t reader_seq;         /* futex word, bumped when room was made */
 	_Atomic uint32_t interrupt_turn;     /* which turn the front wants interrupted; 0: none (specs/link.md 5) */
 	_Atomic uint32_t interrupt_stage;    /* 0 none, 1 raise, 2 sticky trace and raise */
-	_Atomic uint32_t interrupt_reason;   /* index of the class to raise: 0 KeyboardInterrupt; others later */
+	_Atomic uint32_t interrupt_reason;   /* enum ring_reason */
+	_Atomic uint64_t interrupt_limit;    /* what the message of the exception says, in the unit of reason.def */
+	_Atomic uint64_t interrupt_used;
 	_Alignas(64) struct ring_mark marks[RING_N_MARKS];
 	_Alignas(4096) unsigned char data[RING_DATA_SIZE];
 };

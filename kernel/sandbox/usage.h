@@ -1,0 +1,29 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* usage: what a kernel uses, measured. One structure whoever measures it. */
+#ifndef HUSK_SANDBOX_USAGE_H
+#define HUSK_SANDBOX_USAGE_H
+
+#include <stdint.h>
+#include <sys/types.h>
+
+#include "protocol/base/util.h"
+
+/* Sums over all processes of a kernel since its start (cpu), or now. */
+struct usage {
+	uint64_t cpu_user_usec;
+	uint64_t cpu_system_usec;
+	uint64_t cpu_usec;          /* at least as exact as the sum of the two */
+	uint64_t memory_bytes;
+	uint64_t memory_peak_bytes;
+	uint64_t processes;         /* and threads */
+	uint64_t oom_kills;
+};
+
+/*
+ * The same without control groups: from a directory descriptor of a proc that shows the kernel's processes and no others (or, with root_pid > 0,
+ * from all descendants of that process in /proc). Peak memory is the highest sum that was seen here. Time of processes that have been
+ * waited for counts with those that waited.
+ */
+int usage_read_proc(int proc_fd, pid_t root_pid, struct usage *usage) must_check;
+
+#endif
