@@ -166,7 +166,7 @@ static void answer_interrupt(struct front *f, struct request *r)
 {
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(256);
 
-	life_interrupt(f, true);
+	interrupt_all(f, true);
 	buffer_append_str(&content, "{\"status\":\"ok\"}");
 	reply_and_finish(f, r, &content);
 }
@@ -418,7 +418,7 @@ static void refuse_too_large(struct front *f, struct request *r)
 static void give_turn(struct front *f, struct request *r)
 {
 	f->served = true;
-	r->raised_before = life_times_raised(f);
+	r->raised_before = interrupt_times_raised(f);
 	r->turn = turns_new(&f->turns, r->message.header.raw);
 	turns_hold(&f->turns, r->turn, r->message.header.raw);
 }

@@ -307,7 +307,7 @@ int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame
 	store(f, request, &r);
 	f->next_count = MAX((uint32_t)r.next_count, 1u);
 	(void)lane_end_current(lane);
-	life_interrupt_over(f, request->turn);
+	interrupt_over(f, request->turn);
 	/* Before the reply: what a client sends after it has seen the error runs (wire.md 7.8). */
 	if (r.status == LINK_STATUS_ERROR && request->stop_on_error && !request->silent)
 		lane_abort_queue(f, lane);

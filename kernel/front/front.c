@@ -104,7 +104,7 @@ static void on_signal(struct front *f, struct watch *w, uint32_t events)
 			f->child_died = true;
 		} else if (info.ssi_signo == SIGINT) {
 			if ((pid_t)info.ssi_pid != getpid())
-				life_interrupt(f, false);
+				interrupt_all(f, false);
 		} else {
 			log_warning("ended by %s", strsignal((int)info.ssi_signo));
 			life_shutdown(f, 0, false);
@@ -346,7 +346,7 @@ static void run_deadlines(struct front *f)
 		life_violation(f, &broken);
 	}
 	life_start_tick(f, now);
-	life_interrupt_tick(f, now);
+	interrupt_tick(f, now);
 	life_replace_tick(f, now);
 	life_ending_tick(f, now);
 	pause_worker(f, sender_is_blocked(f->sender, now));

@@ -7,13 +7,15 @@
  *   dispatch.c  lanes: one request at a time, terminal reply, idle; what the front answers alone
  *   execute.c   execute_request: to the worker, and its reply
  *   upward.c    frames from the worker
- *   life.c      the worker's start, interrupt, death; the kernel's end
+ *   interrupt.c the ladder from an exception to the end of the worker
+ *   life.c      the worker's start, death; the kernel's end
  */
 #ifndef HUSK_FRONT_FRONT_H
 #define HUSK_FRONT_FRONT_H
 
 #include "kernel/front/comm-routes.h"
 #include "kernel/front/history.h"
+#include "kernel/front/interrupt.h"
 #include "kernel/front/options.h"
 #include "kernel/front/output.h"
 #include "kernel/front/peer.h"
@@ -202,12 +204,8 @@ int upward_service(struct front *f, struct lane *lane);
 int life_start_worker(struct front *f, struct error *err) must_check;
 void life_confirm_start(struct front *f);    /* sends START: sockets and history are known now */
 void life_reap(struct front *f);             /* SIGCHLD */
-void life_interrupt(struct front *f, bool group);
 bool life_pull_output(struct front *f); /* ring text, in order with the frames; true when there may be more */
-uint32_t life_times_raised(struct front *f);
 void life_start_tick(struct front *f, uint64_t now);
-void life_interrupt_tick(struct front *f, uint64_t now);
-void life_interrupt_over(struct front *f, uint32_t turn);
 void life_condemn(struct front *f);          /* kills the worker; what has not begun waits for the next one */
 void life_violation(struct front *f, const struct error *why);
 void life_lane_closed(struct front *f, struct lane *lane); /* a thread of the worker closed its link */

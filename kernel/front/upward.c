@@ -345,7 +345,7 @@ static void end_answered(struct front *f, struct lane *lane, struct request *r)
 		lane->aside = NULL;
 	else
 		(void)lane_end_current(lane);
-	life_interrupt_over(f, r->turn);
+	interrupt_over(f, r->turn);
 }
 
 static int on_answer(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
