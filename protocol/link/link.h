@@ -91,4 +91,7 @@ enum { LINK_MIME_TEXT = 0, LINK_MIME_JSON = 1 };
 /* REPLY status (field 1). */
 enum { LINK_STATUS_OK = 0, LINK_STATUS_ERROR = 1, LINK_STATUS_ABORTED = 2 };
 
+/* REPLY flags (field 9). */
+enum { LINK_REPLY_MEMORY_REFUSED = 1 };
+
 #endif
