@@ -1,7 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cgroup: the control groups of one kernel, v1 hierarchies or the unified one. Every path is resolved when it is made; afterwards all
- * goes through descriptors that are kept, so a front that has given up its user id can still read, set and kill.
+ * cgroup: the control groups of one kernel, v1 hierarchies or the unified one. Every path is resolved when it is
+ * made; afterwards all goes through descriptors that are kept, so a front that has given up its user id can still
+ * read, set and kill. Only removal needs the rights of whoever made them: a fork that kept those calls
+ * cgroup_remove() on its copy.
  */
 #ifndef HUSK_SANDBOX_CGROUP_H
 #define HUSK_SANDBOX_CGROUP_H
@@ -15,35 +17,64 @@
 #include "protocol/base/error.h"
 
 #define CGROUP_MAX_ATTACH 6
+#define CGROUP_NAME_MAX 64 /* of NAME, without NUL: letters, digits, "-", "_", and "." but not in front */
 
 struct cgroup;
 
 /*
- * Makes "husk-NAME" below this process' own group in each hierarchy that memory, pids, cpu and cpuacct need (or below parent, an absolute path
- * relative to each hierarchy's mount). On v2 the own group must be delegated (it is then left for a leaf of its own), or, as root, the
- * nearest group above that can have children is used.
- * -ENOTSUP with the reason and what to do about it when there are no groups that this process may make.
+ * Makes "husk-NAME" below this process' own group in each hierarchy that memory, pids, cpu and cpuacct need (or below
+ * parent, an absolute path relative to each hierarchy's mount, which exists). On v2 the own group must be delegated
+ * (all of its processes are then moved to a leaf below it, for a group with controllers may not have processes of its
+ * own); else the nearest group above that has what is needed is used, where this process may write there. name NULL:
+ * a name that tells later kernels whose it was, for cgroup_remove_stale(). -ENOTSUP with the reason and what to do
+ * about it when there are no groups that this process may make.
  */
 int cgroup_new(const char *name, const char *parent, struct cgroup **ret, struct error *err) must_check;
 struct cgroup *cgroup_free(struct cgroup *c); /* closes; removes nothing */
 
-/* memory: soft threshold at the limit, hard above it (sandbox.md 3.1), no swap; processes; share of CPU. */
+/* Memory: soft threshold at the limit, hard above it (sandbox.md 3.1), no swap; processes; share of CPU. */
 int cgroup_set_limits(struct cgroup *c, const struct limits *limits, struct error *err) must_check;
 
-/* Descriptors, borrowed: a process that writes "0" to each is in the group. */
+/*
+ * Memory alone, again: quota bytes (or LIMITS_NONE) beyond base, which is what the kernel had before its first turn.
+ * -EBUSY where more than the new hard limit is in use; the limits are then as they were.
+ */
+int cgroup_set_memory(struct cgroup *c, uint64_t quota, uint64_t base, struct error *err) must_check;
+
+/* Descriptors, borrowed: a process of one thread that writes "0" to each is in the group. */
 size_t cgroup_attach_fds(const struct cgroup *c, int fds[CGROUP_MAX_ATTACH]);
 
-/* cpu, memory, processes, oom_kills; leaves the rest of usage as it is. No allocation, a few preads. */
-int cgroup_read_usage(const struct cgroup *c, struct usage *usage) must_check;
+/*
+ * cpu, memory, processes, oom_kills. No allocation, a few preads. memory_bytes leaves out the cache of files, which
+ * the kernel takes back when memory is short; memory_peak_bytes is the kernel's own number where it keeps one, and
+ * includes that cache.
+ */
+int cgroup_read_usage(struct cgroup *c, struct usage *usage) must_check;
 
-/* Becomes readable for epoll(events) when memory has reached its soft threshold; the second takes the event. -1: no such thing here. */
-int cgroup_memory_fd(const struct cgroup *c, uint32_t *ret_events);
-bool cgroup_memory_take(struct cgroup *c); /* true when the threshold was reached since the last call */
+/*
+ * Becomes readable when memory may have reached its soft threshold. -1: no memory limit. The descriptor stays the
+ * same for c's life.
+ */
+int cgroup_memory_fd(const struct cgroup *c);
+bool cgroup_memory_take(struct cgroup *c); /* takes the event; true when memory that cannot be taken back is at the threshold */
+bool cgroup_memory_is_high(struct cgroup *c); /* the same without an event: on v1 none comes while memory stays above */
 
-/* SIGKILL for everything in it, repeated or at once as the kernel allows; not waited for. 0 when the group is empty afterwards or will be. */
-int cgroup_kill(struct cgroup *c);
-/* rmdir, again until it is empty or the bound of about 1 s is over; -EBUSY then. */
-int cgroup_remove(struct cgroup *c);
+/*
+ * SIGKILL for everything in it, at once or, where the kernel cannot, until nothing is listed (bounded; needs the
+ * right to signal the processes, which cannot fork meanwhile). Not waited for. -EBUSY when processes were left.
+ */
+int cgroup_kill(struct cgroup *c) must_check;
+/*
+ * rmdir, again until it is empty or the bound of about 1 s is over; -EBUSY then. Groups that are gone already are no
+ * error.
+ */
+int cgroup_remove(struct cgroup *c) must_check;
+/*
+ * Kills and removes groups beside this one whose name (of cgroup_new(NULL)) is that of a process that is gone.
+ * Returns their number.
+ */
+unsigned cgroup_remove_stale(const struct cgroup *c);
+
 const char *cgroup_describe(const struct cgroup *c); /* "v2 /user.slice/…", for the log and the doctor */
 
 #endif

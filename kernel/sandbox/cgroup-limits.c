@@ -1,0 +1,247 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * cgroup-limits: what is allowed, and the event that comes before the kernel kills. The soft threshold is memory.high
+ * on v2. v1 has none that acts, but tells when use crosses a value in either direction: it is asked for several
+ * between the soft and the hard limit, and for word of reclaim, because the crossing may have been the cache of files
+ * alone, with which use then stays at the hard limit while it is exchanged for memory that cannot be taken back. What
+ * an event means is judged by what memory.stat says.
+ */
+#include <errno.h>
+#include <fcntl.h>
+#include <inttypes.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/eventfd.h>
+#include <unistd.h>
+
+#include "kernel/sandbox/cgroup-impl.h"
+
+#define MIB (UINT64_C(1) << 20)
+#define CPU_PERIOD_USEC 100000
+#define N_THRESHOLDS 8
+
+/* sandbox.md 3.1 */
+static uint64_t headroom(uint64_t quota)
+{
+	return MAX(64 * MIB, quota / 8);
+}
+
+/* Counters of memory lag behind by some pages for each processor, and the last cache is not worth waiting for. */
+static uint64_t slack(const struct cgroup *c)
+{
+	return (c->hard - c->soft) / 8;
+}
+
+static int write_text(struct cgroup *c, enum cgroup_file file, bool is_v2, const char *text, struct error *err)
+{
+	const char *name = cgroup_file_name(file, is_v2);
+	int e;
+
+	if (c->file[file] < 0)
+		return error_set(err, -ENOTSUP, "the control group %s has no %s, which was to be %s", c->description, name, text);
+	if (write(c->file[file], text, strlen(text)) >= 0)
+		return 0;
+	e = errno;
+	return error_set(err, -e, "%s of the control group %s cannot be %s: %s", name, c->description, text, strerror(e));
+}
+
+/* A number, or the version's word for no limit. */
+static int write_value(struct cgroup *c, enum cgroup_file file, bool is_v2, uint64_t value, const char *none, struct error *err)
+{
+	char text[32];
+
+	if (value == LIMITS_NONE)
+		(void)snprintf(text, sizeof(text), "%s", none);
+	else
+		(void)snprintf(text, sizeof(text), "%" PRIu64, value);
+	return write_text(c, file, is_v2, text, err);
+}
+
+/*
+ * -- memory
+ * ----------------------------------------------------------------------------------------------------------
+ */
+
+/* A machine without swap needs no limit of it. */
+static bool machine_has_swap(void)
+{
+	char text[512];
+	ssize_t n = cgroup_read_at(AT_FDCWD, "/proc/swaps", text, sizeof(text));
+	const char *line = n > 0 ? strchr(text, '\n') : NULL;
+
+	return n > 0 && line && line[1];
+}
+
+/* Memory with swap may never be less than memory alone, so the order depends on the direction. */
+static int set_hard_v1(struct cgroup *c, uint64_t hard, struct error *err)
+{
+	bool has_swap_file = c->file[CGROUP_FILE_memory_swap] >= 0 || machine_has_swap();
+	enum cgroup_file first = CGROUP_FILE_memory_hard, second = CGROUP_FILE_memory_swap;
+	int r = 0;
+
+	if (hard > c->hard) {
+		first = CGROUP_FILE_memory_swap;
+		second = CGROUP_FILE_memory_hard;
+	}
+	if (first == CGROUP_FILE_memory_hard || has_swap_file)
+		r = write_value(c, first, false, hard, "-1", err);
+	if (r == 0 && (second == CGROUP_FILE_memory_hard || has_swap_file))
+		r = write_value(c, second, false, hard, "-1", err);
+	return r;
+}
+
+static int listen_v1(struct cgroup *c, int event_fd, enum cgroup_file to, const char *what, struct error *err)
+{
+	char text[96];
+
+	(void)snprintf(text, sizeof(text), "%d %d %s", event_fd, c->file[to], what);
+	return write_text(c, CGROUP_FILE_memory_listen, false, text, err);
+}
+
+/* Closing the former event ends its thresholds. */
+static int set_soft_v1(struct cgroup *c, uint64_t soft, uint64_t hard, struct error *err)
+{
+	_cleanup_(closep) int fd = -1;
+	struct epoll_event event = { .events = EPOLLIN };
+	char what[32];
+	int r = 0;
+
+	if (soft != LIMITS_NONE) {
+		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+		if (fd < 0)
+			return error_set(err, -errno, "eventfd: %s", strerror(errno));
+		for (unsigned i = 0; r == 0 && i < N_THRESHOLDS; i++) {
+			(void)snprintf(what, sizeof(what), "%" PRIu64, soft + (hard - soft) / N_THRESHOLDS * i);
+			r = listen_v1(c, fd, CGROUP_FILE_memory_current, what, err);
+		}
+		if (r == 0 && c->file[CGROUP_FILE_memory_pressure] >= 0)
+			r = listen_v1(c, fd, CGROUP_FILE_memory_pressure, "low", err);
+		if (r < 0)
+			return r;
+		if (epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
+			return error_set(err, -errno, "epoll_ctl: %s", strerror(errno));
+	}
+	closep(&c->event_fd);
+	c->event_fd = STEAL_FD(fd);
+	return 0;
+}
+
+static int set_memory_v1(struct cgroup *c, uint64_t soft, uint64_t hard, struct error *err)
+{
+	int r = set_hard_v1(c, hard, err);
+
+	return r < 0 ? r : set_soft_v1(c, soft, hard, err);
+}
+
+static int set_memory_v2(struct cgroup *c, uint64_t soft, uint64_t hard, struct error *err)
+{
+	struct epoll_event event = { .events = EPOLLPRI };
+	bool has_swap_file = c->file[CGROUP_FILE_memory_swap] >= 0 || machine_has_swap();
+	int r = has_swap_file ? write_value(c, CGROUP_FILE_memory_swap, true, 0, "max", err) : 0;
+
+	/* A tenant's hog is to die alone, and the worker be kept. */
+	if (r == 0 && c->file[CGROUP_FILE_memory_oom_group] >= 0)
+		r = write_value(c, CGROUP_FILE_memory_oom_group, true, 0, "0", err);
+	if (r == 0)
+		r = write_value(c, CGROUP_FILE_memory_soft, true, soft, "max", err);
+	if (r == 0)
+		r = write_value(c, CGROUP_FILE_memory_hard, true, hard, "max", err);
+	if (r < 0)
+		return r;
+	if (epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, c->file[CGROUP_FILE_memory_oom], &event) < 0 && errno != EEXIST)
+		return error_set(err, -errno, "epoll_ctl: %s", strerror(errno));
+	return 0;
+}
+
+int cgroup_set_memory(struct cgroup *c, uint64_t quota, uint64_t base, struct error *err)
+{
+	uint64_t soft = LIMITS_NONE, hard = LIMITS_NONE, used = 0;
+	int r;
+
+	if (quota != LIMITS_NONE) {
+		if (quota > INT64_MAX / 4 || base > INT64_MAX / 4)
+			return error_set(err, -EINVAL, "a memory limit of %" PRIu64 " bytes is not in 0..2^61", MAX(quota, base));
+		soft = base + quota;
+		hard = soft + headroom(quota);
+	}
+	if (soft == c->soft && hard == c->hard)
+		return 0;
+	/* v2 would kill at once. */
+	r = cgroup_read_memory(c, &used);
+	if (r < 0)
+		return error_set(err, r, "the memory of the control group %s cannot be read: %s", c->description, strerror(-r));
+	if (used >= hard)
+		return error_set(err, -EBUSY, "memory cannot be limited to %" PRIu64 " bytes, for %" PRIu64 " are in use", hard, used);
+	r = c->memory_is_v2 ? set_memory_v2(c, soft, hard, err) : set_memory_v1(c, soft, hard, err);
+	if (r < 0)
+		return r;
+	c->soft = soft;
+	c->hard = hard;
+	return 0;
+}
+
+int cgroup_memory_fd(const struct cgroup *c)
+{
+	return c->soft == LIMITS_NONE ? -1 : c->epoll_fd;
+}
+
+bool cgroup_memory_is_high(struct cgroup *c)
+{
+	uint64_t used;
+
+	if (c->soft == LIMITS_NONE || cgroup_read_memory(c, &used) < 0)
+		return false;
+	c->peak = MAX(c->peak, used);
+	return used + slack(c) >= c->soft;
+}
+
+bool cgroup_memory_take(struct cgroup *c)
+{
+	char text[1024];
+	uint64_t n;
+
+	if (c->event_fd >= 0)
+		(void)!read(c->event_fd, &n, sizeof(n));
+	if (c->memory_is_v2)
+		(void)!cgroup_pread(c->file[CGROUP_FILE_memory_oom], text, sizeof(text));
+	return cgroup_memory_is_high(c);
+}
+
+/*
+ * -- the others
+ * ------------------------------------------------------------------------------------------------------
+ */
+
+static int set_cpu(struct cgroup *c, uint64_t percent, struct error *err)
+{
+	uint64_t quota = percent == LIMITS_NONE ? LIMITS_NONE : percent * CPU_PERIOD_USEC / 100;
+	char text[64];
+	int r;
+
+	if (percent == LIMITS_NONE && c->file[CGROUP_FILE_cpu_quota] < 0)
+		return 0;
+	if (c->file[CGROUP_FILE_cpu_quota] < 0)
+		return error_set(err, -ENOTSUP, "the share of CPU cannot be limited to %" PRIu64 " %%: the control group %s has no cpu controller",
+		    percent, c->description);
+	if (c->cpu_is_v2) {
+		(void)snprintf(text, sizeof(text), "max %d", CPU_PERIOD_USEC);
+		if (percent != LIMITS_NONE)
+			(void)snprintf(text, sizeof(text), "%" PRIu64 " %d", quota, CPU_PERIOD_USEC);
+		return write_text(c, CGROUP_FILE_cpu_quota, true, text, err);
+	}
+	r = write_value(c, CGROUP_FILE_cpu_period, false, CPU_PERIOD_USEC, "", err);
+	return r < 0 ? r : write_value(c, CGROUP_FILE_cpu_quota, false, quota, "-1", err);
+}
+
+int cgroup_set_limits(struct cgroup *c, const struct limits *limits, struct error *err)
+{
+	uint64_t processes = limits->value[LIMIT_processes];
+	int r = cgroup_set_memory(c, limits->value[LIMIT_memory], 0, err);
+
+	if (r == 0)
+		r = write_value(c, CGROUP_FILE_pids_max, false, processes, "max", err);
+	if (r == 0)
+		c->processes = processes;
+	return r < 0 ? r : set_cpu(c, limits->value[LIMIT_cpu_share], err);
+}

@@ -1,0 +1,251 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* cgroup: the making of a kernel's groups, and what they have used. */
+#include "kernel/sandbox/cgroup.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/epoll.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "kernel/sandbox/cgroup-impl.h"
+#include "protocol/base/clock.h"
+
+#define NSEC_PER_USEC 1000
+
+static struct cgroup *allocate(const char *name)
+{
+	struct cgroup *c = calloc(1, sizeof(*c));
+
+	if (!c)
+		return NULL;
+	(void)snprintf(c->name, sizeof(c->name), CGROUP_PREFIX "%s", name);
+	for (size_t i = 0; i < ARRAY_SIZE(c->file); i++)
+		c->file[i] = -1;
+	c->event_fd = -1;
+	c->soft = c->hard = c->processes = LIMITS_NONE;
+	c->epoll_fd = epoll_create1(EPOLL_CLOEXEC);
+	return c->epoll_fd < 0 ? cgroup_free(c) : c;
+}
+
+struct cgroup *cgroup_free(struct cgroup *c)
+{
+	if (!c)
+		return NULL;
+	for (size_t i = 0; i < c->n_groups; i++) {
+		closep(&c->group[i].attach_fd);
+		closep(&c->group[i].fd);
+		closep(&c->group[i].parent_fd);
+	}
+	for (size_t i = 0; i < ARRAY_SIZE(c->file); i++)
+		closep(&c->file[i]);
+	closep(&c->event_fd);
+	closep(&c->epoll_fd);
+	free(c);
+	return NULL;
+}
+
+static int make_failed(const struct cgroup *c, const struct cgroup_place *place, int e, struct error *err)
+{
+	if (e == EEXIST)
+		return error_set(err, -EEXIST, "the control group %s/%s is there already", place->path, c->name);
+	if (e == EACCES || e == EPERM || e == EROFS)
+		return error_set(err, -ENOTSUP,
+		    "a control group %s cannot be made in %s: %s; run it as root, or under systemd with Delegate=yes, "
+		    "or name a group of your own as the profile's cgroup_parent", c->name, place->path, strerror(e));
+	return error_set(err, -e, "the control group %s cannot be made in %s: %s", c->name, place->path, strerror(e));
+}
+
+/* 1: left out, where it would only have made killing simpler. Takes place->fd. */
+static int make_group(struct cgroup *c, struct cgroup_place *place, struct error *err)
+{
+	struct cgroup_group *g = &c->group[c->n_groups];
+
+	if (mkdirat(place->fd, c->name, 0755) < 0) {
+		int e = errno;
+
+		return place->does == CGROUP_KILL && e != EEXIST ? 1 : make_failed(c, place, e, err);
+	}
+	*g = (struct cgroup_group){ .is_v2 = place->is_v2, .does = place->does, .parent_fd = STEAL_FD(place->fd), .fd = -1, .attach_fd = -1 };
+	c->n_groups++;
+	g->fd = openat(g->parent_fd, c->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	if (g->fd >= 0)
+		g->attach_fd = openat(g->fd, g->is_v2 ? "cgroup.procs" : "tasks", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
+	if (g->attach_fd < 0)
+		return error_set(err, -errno, "the control group %s cannot be opened in %s: %s", c->name, place->path, strerror(errno));
+	c->memory_is_v2 |= g->is_v2 && (g->does & CGROUP_MEMORY);
+	c->cpu_is_v2 |= g->is_v2 && (g->does & CGROUP_CPU);
+	c->cpuacct_is_v2 |= g->is_v2 && (g->does & CGROUP_CPUACCT);
+	return cgroup_open_files(c, g, err);
+}
+
+/* Says where memory is limited; the other hierarchies follow the same rule. */
+static void describe(struct cgroup *c, const struct cgroup_place *place)
+{
+	if (place->does & CGROUP_MEMORY)
+		(void)snprintf(c->description, sizeof(c->description), "%s %s/%s", place->is_v2 ? "v2" : "v1",
+		    place->path[1] ? place->path : "", c->name);
+}
+
+static int make_groups(struct cgroup *c, struct cgroup_place *places, size_t n, struct error *err)
+{
+	for (size_t i = 0; i < n; i++) {
+		int r = make_group(c, &places[i], err);
+
+		if (r < 0)
+			return r;
+		describe(c, &places[i]);
+	}
+	return 0;
+}
+
+int cgroup_new(const char *name, const char *parent, struct cgroup **ret, struct error *err)
+{
+	struct cgroup_place places[CGROUP_MAX_ATTACH];
+	char own[CGROUP_NAME_MAX + 1];
+	struct cgroup *c;
+	size_t n = 0;
+	int r;
+
+	if (!name) {
+		r = cgroup_own_name(own);
+		if (r < 0)
+			return error_set(err, r, "/proc/self cannot be read: %s", strerror(-r));
+		name = own;
+	}
+	if (!cgroup_name_is_valid(name))
+		return error_set(err, -EINVAL, "the name of a control group is 1 to %d of a-z, A-Z, 0-9, \"-\", \"_\" and \".\", without \".\" in front",
+		    CGROUP_NAME_MAX);
+	if (parent && !cgroup_path_is_valid(parent))
+		return error_set(err, -EINVAL, "the parent of a control group is an absolute path in normal form of fewer than %d bytes",
+		    CGROUP_PATH_MAX);
+	r = cgroup_find_places(parent, places, &n, err);
+	if (r < 0)
+		return r;
+	c = allocate(name);
+	r = c ? make_groups(c, places, n, err) : error_set(err, -ENOMEM, "out of memory or descriptors");
+	cgroup_places_close(places, n);
+	if (r < 0) {
+		if (c)
+			(void)!cgroup_remove(c);
+		(void)cgroup_free(c);
+		return r;
+	}
+	*ret = c;
+	return 0;
+}
+
+size_t cgroup_attach_fds(const struct cgroup *c, int fds[CGROUP_MAX_ATTACH])
+{
+	for (size_t i = 0; i < c->n_groups; i++)
+		fds[i] = c->group[i].attach_fd;
+	return c->n_groups;
+}
+
+const char *cgroup_describe(const struct cgroup *c)
+{
+	return c->description;
+}
+
+/*
+ * -- usage
+ * -----------------------------------------------------------------------------------------------------------
+ */
+
+static int read_number(const struct cgroup *c, enum cgroup_file file, uint64_t *ret)
+{
+	char text[32];
+	ssize_t n = cgroup_pread(c->file[file], text, sizeof(text));
+
+	if (n < 0)
+		return (int)n;
+	*ret = strtoull(text, NULL, 10);
+	return 0;
+}
+
+static int read_cpu_v1(const struct cgroup *c, struct usage *usage)
+{
+	uint64_t used = 0, user = 0, system = 0;
+	int r = read_number(c, CGROUP_FILE_cpu_used, &used);
+
+	if (r == 0)
+		r = read_number(c, CGROUP_FILE_cpu_user, &user);
+	if (r == 0)
+		r = read_number(c, CGROUP_FILE_cpu_system, &system);
+	if (r < 0)
+		return r;
+	usage->cpu_usec = used / NSEC_PER_USEC;
+	usage->cpu_user_usec = user / NSEC_PER_USEC;
+	usage->cpu_system_usec = system / NSEC_PER_USEC;
+	return 0;
+}
+
+static int read_cpu_v2(const struct cgroup *c, struct usage *usage)
+{
+	char text[2048];
+	ssize_t n = cgroup_pread(c->file[CGROUP_FILE_cpu_used], text, sizeof(text));
+
+	if (n < 0)
+		return (int)n;
+	usage->cpu_usec = cgroup_field(text, "usage_usec");
+	usage->cpu_user_usec = cgroup_field(text, "user_usec");
+	usage->cpu_system_usec = cgroup_field(text, "system_usec");
+	return 0;
+}
+
+int cgroup_read_memory(const struct cgroup *c, uint64_t *ret)
+{
+	const char *prefix = c->memory_is_v2 ? "" : "total_";
+	static const char *const kinds[] = { "inactive_file", "active_file", "slab_reclaimable" };
+	uint64_t current = 0, cache = 0;
+	char text[8192];
+	ssize_t n = cgroup_pread(c->file[CGROUP_FILE_memory_stat], text, sizeof(text));
+	int r = n < 0 ? (int)n : read_number(c, CGROUP_FILE_memory_current, &current);
+
+	if (r < 0)
+		return r;
+	for (size_t i = 0; i < ARRAY_SIZE(kinds); i++) {
+		char key[32];
+
+		(void)snprintf(key, sizeof(key), "%s%s", prefix, kinds[i]);
+		cache += cgroup_field(text, key);
+	}
+	*ret = current > cache ? current - cache : 0;
+	return 0;
+}
+
+static int read_memory(struct cgroup *c, struct usage *usage)
+{
+	char text[1024];
+	ssize_t n;
+	int r = cgroup_read_memory(c, &usage->memory_bytes);
+
+	if (r < 0)
+		return r;
+	c->peak = MAX(c->peak, usage->memory_bytes);
+	usage->memory_peak_bytes = c->peak;
+	if (c->file[CGROUP_FILE_memory_peak] >= 0) {
+		r = read_number(c, CGROUP_FILE_memory_peak, &usage->memory_peak_bytes);
+		if (r < 0)
+			return r;
+	}
+	n = cgroup_pread(c->file[CGROUP_FILE_memory_oom], text, sizeof(text));
+	if (n < 0)
+		return (int)n;
+	usage->oom_kills = cgroup_field(text, "oom_kill");
+	return 0;
+}
+
+int cgroup_read_usage(struct cgroup *c, struct usage *usage)
+{
+	int r = c->cpuacct_is_v2 ? read_cpu_v2(c, usage) : read_cpu_v1(c, usage);
+
+	if (r == 0)
+		r = read_memory(c, usage);
+	if (r == 0)
+		r = read_number(c, CGROUP_FILE_pids_current, &usage->processes);
+	return r;
+}
