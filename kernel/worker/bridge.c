@@ -7,6 +7,7 @@
 
 #include "kernel/worker/bytecode.h"
 #include "kernel/worker/confine.h"
+#include "kernel/worker/exceptions.h"
 #include "kernel/worker/hooks.h"
 #include "kernel/worker/interrupt.h"
 #include "kernel/worker/murmur2.h"
@@ -15,6 +16,7 @@
 #include "kernel/worker/stream.h"
 #include "protocol/base/clock.h"
 #include "protocol/link/link.h"
+#include "protocol/link/ring.h"
 
 /* ---- the link ---- */
 
@@ -191,14 +193,35 @@ static PyObject *bridge_set_attention(PyObject *module, PyObject *callback)
 	Py_RETURN_NONE;
 }
 
-static PyObject *bridge_interrupt_thread(PyObject *module, PyObject *value)
+static PyObject *bridge_interrupt_thread(PyObject *module, PyObject *args)
 {
-	unsigned long thread = PyLong_AsUnsignedLong(value);
+	struct cause cause;
+	unsigned long thread;
+	unsigned long long limit = 0;
+	unsigned long long used = 0;
+	unsigned int reason = RING_REASON_INTERRUPT;
+	int r;
 
 	(void)module;
-	if (thread == (unsigned long)-1 && PyErr_Occurred() != NULL)
+	if (!PyArg_ParseTuple(args, "k|IKK:interrupt_thread", &thread, &reason, &limit, &used))
 		return NULL;
-	return PyBool_FromLong(interrupt_thread(thread) > 0);
+	cause = (struct cause){ reason, limit, used };
+	r = interrupt_thread(thread, &cause);
+	return r < 0 ? NULL : PyBool_FromLong(r);
+}
+
+static PyObject *bridge_interruption(PyObject *module, PyObject *args)
+{
+	struct cause cause;
+	unsigned long long limit = 0;
+	unsigned long long used = 0;
+	unsigned int reason = RING_REASON_INTERRUPT;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "|IKK:interruption", &reason, &limit, &used))
+		return NULL;
+	cause = (struct cause){ reason, limit, used };
+	return exceptions_new(&cause);
 }
 
 /* ---- life ---- */
@@ -337,7 +360,8 @@ static PyMethodDef methods[] = {
 	{ "arm", bridge_arm, METH_O, "As entering guard()." },
 	{ "disarm", bridge_disarm, METH_NOARGS, "Ends arm()." },
 	{ "set_attention", bridge_set_attention, METH_O, "The function to call when a frame does not wait for the cell's end." },
-	{ "interrupt_thread", bridge_interrupt_thread, METH_O, "Raises KeyboardInterrupt in the thread of that identifier." },
+	{ "interrupt_thread", bridge_interrupt_thread, METH_VARARGS, "Raises in the thread of that identifier." },
+	{ "interruption", bridge_interruption, METH_VARARGS, "The exception of a reason." },
 	{ "confine", bridge_confine, METH_NOARGS, "Applies the sandbox; names of the layers applied." },
 	{ "in_child", bridge_in_child, METH_NOARGS, "True in a process forked from this worker." },
 	{ "adopt", bridge_adopt, METH_NOARGS, "Makes a forked process a worker with the links on its descriptors 3 to 7." },

@@ -14,6 +14,7 @@
 #include "kernel/worker/bytecode.h"
 #include "kernel/worker/confine.h"
 #include "kernel/worker/core-argv.h"
+#include "kernel/worker/exceptions.h"
 #include "kernel/worker/hooks.h"
 #include "kernel/worker/interrupt.h"
 #include "kernel/worker/output.h"
@@ -108,7 +109,8 @@ static int start_python(const struct core_argv *arguments, struct error *err)
 	const char *const *layers;
 	int r;
 
-	if (PyImport_AppendInittab("_husk", bridge_create) < 0)
+	if (PyImport_AppendInittab("_husk", bridge_create) < 0 ||
+	    PyImport_AppendInittab("husk_limits", exceptions_create) < 0)
 		return error_set(err, -ENOMEM, "out of memory");
 	r = pyconfig_start(arguments->python, err);
 	if (r < 0)

@@ -7,6 +7,7 @@
 #include <sys/syscall.h>
 
 #include "kernel/worker/embedded.h"
+#include "kernel/worker/exceptions.h"
 #include "kernel/worker/hooks.h"
 #include "kernel/worker/output.h"
 #include "protocol/base/clock.h"
@@ -23,6 +24,7 @@ static struct {
 	uint32_t turn;             /* the turn that runs; of the innermost guard */
 	uint32_t raised_turn;      /* the last turn that an exception was raised in */
 	uint64_t raised_usec;      /* when */
+	struct cause cause;        /* why, for the trace function */
 	bool sticky;               /* the trace function is set */
 	bool attending;            /* the attention function runs: it may build the shell, so nothing is raised in it */
 	bool attend_again;         /* a signal came meanwhile, or before there was a function */
@@ -114,7 +116,7 @@ static int raise_everywhere(PyObject *object, PyFrameObject *frame, int what, Py
 			clear_sticky();
 		return 0;
 	}
-	PyErr_SetNone(PyExc_KeyboardInterrupt);
+	exceptions_raise(&state.cause);
 	return -1;
 }
 
@@ -135,13 +137,33 @@ static void clear_sticky(void)
 
 /* ---- the handler ---- */
 
+static bool is_wanted(struct ring_shared *shared)
+{
+	uint32_t turn = shared != NULL ? atomic_load(&shared->interrupt_turn) : 0;
+
+	return turn != 0 && turn == state.turn;
+}
+
 /* The stage that the front asks for in this turn; each shared word is read once. 0: none. */
 static uint32_t wanted_stage(void)
 {
 	struct ring_shared *shared = output_shared();
-	uint32_t turn = shared != NULL ? atomic_load(&shared->interrupt_turn) : 0;
 
-	return turn != 0 && turn == state.turn ? atomic_load(&shared->interrupt_stage) : 0;
+	return is_wanted(shared) ? atomic_load(&shared->interrupt_stage) : 0;
+}
+
+/* Why. A SIGINT from outside has no reason. */
+static struct cause wanted_cause(void)
+{
+	struct ring_shared *shared = output_shared();
+
+	if (!is_wanted(shared) || atomic_load(&shared->interrupt_stage) == 0)
+		return (struct cause){ .reason = RING_REASON_INTERRUPT };
+	return (struct cause){
+		.reason = atomic_load(&shared->interrupt_reason),
+		.limit = atomic_load(&shared->interrupt_limit),
+		.used = atomic_load(&shared->interrupt_used),
+	};
 }
 
 /* Tells the front that an interrupt has had its effect, be it that it is one with another. */
@@ -153,13 +175,13 @@ static void acknowledge(void)
 		atomic_fetch_add(&shared->interrupt_seen, 1);
 }
 
-/* -1 with KeyboardInterrupt. */
+/* -1 with the exception of the cause. */
 static int raise_interrupt(uint64_t now)
 {
 	state.raised_turn = state.turn;
 	state.raised_usec = now;
 	acknowledge();
-	PyErr_SetNone(PyExc_KeyboardInterrupt);
+	exceptions_raise(&state.cause);
 	return -1;
 }
 
@@ -211,6 +233,7 @@ static PyObject *handle_signal(PyObject *module, PyObject *args)
 		Py_RETURN_NONE;
 	if (borrowed_frame == Py_None)
 		borrowed_frame = NULL;
+	state.cause = wanted_cause();
 	/* A trace that outlives the cell's own code would only slow the report of its exception down. */
 	if (stage >= STAGE_STICKY && tenant_runs((PyFrameObject *)borrowed_frame, true))
 		set_sticky();
@@ -256,9 +279,13 @@ int interrupt_arm(uint32_t turn)
 	if (atomic_fetch_add(&state.armed, 1) == 0)
 		atomic_store(&state.external, false);
 	stage = wanted_stage();
-	/* The front's first signal may have come before we were armed; one that was raised already is not repeated. */
+	/* The front's first signal may have come before we were armed; one that was raised already is not repeated. The trace
+	 * goes on where a cell that awaits is run in steps. */
+	if (stage >= STAGE_STICKY && state.raised_turn == turn)
+		set_sticky();
 	if (stage == 0 || state.raised_turn == turn)
 		return 0;
+	state.cause = wanted_cause();
 	(void)raise_interrupt(clock_monotonic_usec());
 	interrupt_disarm();
 	return -1;
@@ -296,9 +323,16 @@ void interrupt_adopt(void)
 	state.raised_turn = 0;
 }
 
-int interrupt_thread(unsigned long thread)
+int interrupt_thread(unsigned long thread, const struct cause *cause)
 {
-	return PyThreadState_SetAsyncExc(thread, PyExc_KeyboardInterrupt);
+	_py_ref_ PyObject *exception = NULL;
+	_py_ref_ PyObject *class = NULL;
+
+	if (cause->reason == RING_REASON_INTERRUPT)
+		return PyThreadState_SetAsyncExc(thread, PyExc_KeyboardInterrupt);
+	exception = exceptions_new(cause);
+	class = exception != NULL ? exceptions_class_of(exception) : NULL;
+	return class != NULL ? PyThreadState_SetAsyncExc(thread, class) : -1;
 }
 
 void interrupt_set_attention(PyObject *callback)

@@ -2,8 +2,8 @@
 /*
  * interrupt: how a turn is interrupted (specs/link.md 5), without a thread.
  *
- * The handler of the reserved signal is a C builtin. It raises KeyboardInterrupt when the turn that runs is the one that the
- * front has named in shared memory, or when a SIGINT came from outside. At stage 2 it also sets a trace function that
+ * The handler of the reserved signal is a C builtin. It raises the exception of the reason when the turn that runs is the one
+ * that the front has named in shared memory, or KeyboardInterrupt when a SIGINT came from outside. At stage 2 it also sets a trace function that
  * raises at every call and line, so code that swallows the exception is unwound too.
  *
  * The user's code is known by its module, __main__. When it is no longer among the frames, a turn that was interrupted is
@@ -14,6 +14,7 @@
 
 #include <stdint.h>
 
+#include "kernel/worker/exceptions.h"
 #include "kernel/worker/pyapi.h"
 
 /* Installs the handlers; main thread, after output_attach(). -1 with an exception. */
@@ -22,7 +23,7 @@ int interrupt_init(void) must_check;
 /* func(*args) with interrupts armed. A new reference, or NULL with an exception. */
 PyObject *interrupt_guard(uint32_t turn, PyObject *func, PyObject *args);
 
-/* 0, or -1 with an exception: not the main thread, or KeyboardInterrupt because the turn's interrupt came before. */
+/* 0, or -1 with an exception: not the main thread, or the turn's interrupt came before. */
 int interrupt_arm(uint32_t turn) must_check;
 void interrupt_disarm(void);
 
@@ -31,7 +32,8 @@ void interrupt_adopt(void);
 /* The function that a signal calls that asks for no interrupt (specs/link.md 5.4), in the main thread between two steps of
  * whatever runs there. */
 void interrupt_set_attention(PyObject *callback);
-/* Raises KeyboardInterrupt in another thread of that identifier, at its next step of Python code. 0: there is no such thread. */
-int interrupt_thread(unsigned long thread);
+/* Raises in another thread of that identifier, at its next step of Python code. 0: there is no such thread; -1 with an
+ * exception. */
+int interrupt_thread(unsigned long thread, const struct cause *cause) must_check;
 
 #endif

@@ -84,6 +84,24 @@ def venv(python: str, tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture
+def start_whole(launcher: str, build: Path, cache: Path, tmp_path: Path) -> Iterator[Start]:
+    """start_whole(python, **options): a worker with husk's own Python side, whose START has these options."""
+    workers = []
+
+    def begin(python: str = sys.executable, **options: object) -> Worker:
+        env = dict(os.environ, IPYTHONDIR=str(tmp_path / "ipython"))
+        core = str(build / "kernel/worker/husk-core.so")
+        workers.append(Worker(launcher, "--core", core, "--cache-dir", str(cache), "--python", python, env=env))
+        workers[-1].start()
+        workers[-1].send("START", [{"session": "s", "ident": "kernel.x", "history_session": 1, **options}])
+        return workers[-1]
+
+    yield begin
+    for worker in workers:
+        worker.close()
+
+
+@pytest.fixture
 def own_core(core: str, tmp_path: Path) -> Path:
     """A copy of the core in a directory whose name the dynamic loader would split."""
     target = tmp_path / "a b:c" / "husk-core.so"

@@ -30,6 +30,7 @@ MAGIC = 0x6B737568
 # Offsets of struct ring_shared.
 AT_MAGIC, AT_WRITER_WAITS, AT_HEAD, AT_MARK_HEAD, AT_SEEN = 0, 4, 8, 16, 24
 AT_TAIL, AT_MARK_TAIL, AT_WAKE, AT_SEQ, AT_TURN, AT_STAGE, AT_REASON = 64, 72, 80, 88, 92, 96, 100
+AT_LIMIT, AT_USED = 104, 112
 AT_MARKS = 128
 AT_DATA = (AT_MARKS + 16 * N_MARKS + 4095) // 4096 * 4096
 SHARED_SIZE = AT_DATA + DATA_SIZE
@@ -46,6 +47,15 @@ def frame_types() -> dict[str, int]:
 
 TYPES = frame_types()
 NAMES = {number: name for name, number in TYPES.items()}
+
+
+def reasons() -> list[tuple[str, str, str, str]]:
+    """(name, class, sentence, unit) of each row of reason.def; its number is its place."""
+    text = (ROOT / "protocol/link/reason.def").read_text()
+    return re.findall(r'^REASON\((\w+), "(\w+)", "(.*)", (\w+)\)', text, re.M)
+
+
+REASONS = {name: number for number, (name, *_) in enumerate(reasons())}
 
 
 class WorkerGone(Exception):
@@ -116,6 +126,7 @@ class Ring:
 class Worker:
     """A launched worker and the front's end of its link.
 
+    frames: what reply() has passed since the last cell began, the REPLY included.
     texts: (turn, stream, bytes) of the ring and of the pipes, in the order in which a front publishes them.
     """
 
@@ -137,6 +148,7 @@ class Worker:
         self.buffer = bytearray()
         self.eager = True  # take text as soon as it is there, not only with the frames behind it
         self.texts: list[tuple[int, int, bytes]] = []
+        self.frames: list[tuple[str, list[Any]]] = []
         self.turn = 0
         self.ends = {self.out: 0, self.err: 1}
 
@@ -231,14 +243,16 @@ class Worker:
         """Sends EXECUTE; returns its turn. The texts of earlier turns are forgotten."""
         self.turn += 1
         self.texts.clear()
+        self.frames.clear()
         header = b'{"msg_id":"%d","session":"s","msg_type":"execute_request","username":"u"}' % self.turn
         self.send("EXECUTE", [self.turn, header, [b"client"], metadata, flags, code, None, self.turn])
         return self.turn
 
     def reply(self, timeout: float = TIMEOUT) -> list[Any]:
-        """Fields of the REPLY that ends the present turn; other frames of the turn are skipped."""
+        """Fields of the REPLY that ends the present turn; other frames of the turn are kept in `frames`."""
         while True:
             name, fields = self.recv(timeout)
+            self.frames.append((name, fields))
             if name == "REPLY":
                 assert fields[0] == self.turn
                 return fields
@@ -259,11 +273,13 @@ class Worker:
         parts = [t for n, s, t in self.texts if turn in (None, n) and stream in (None, s)]
         return b"".join(parts).decode(errors="replace")
 
-    def interrupt(self, stage: int = 1, turn: int | None = None) -> None:
-        """What a front does at each step of an interrupt (specs/link.md 5.1)."""
-        self.ring.put32(AT_TURN, self.turn if turn is None else turn)
-        self.ring.put32(AT_REASON, 0)
+    def interrupt(self, stage: int = 1, turn: int | None = None, why: tuple[int, int, int] = (0, 0, 0)) -> None:
+        """What a front does at each step of an interrupt (specs/link.md 5.1). why: reason, limit, used."""
+        self.ring.put64(AT_LIMIT, why[1])
+        self.ring.put64(AT_USED, why[2])
+        self.ring.put32(AT_REASON, why[0])
         self.ring.put32(AT_STAGE, stage)
+        self.ring.put32(AT_TURN, self.turn if turn is None else turn)
         os.kill(self.pid, RESERVED_SIGNAL)
 
     def clear_interrupt(self) -> None:

@@ -50,6 +50,7 @@ class Child(Worker):
         self.buffer = bytearray()
         self.eager = True
         self.texts = []
+        self.frames = []
         self.turn = 1000
         self.ends = {self.out: 0, self.err: 1}
 

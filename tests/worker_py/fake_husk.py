@@ -149,8 +149,13 @@ def disarm() -> None:
     _armed = 0
 
 
-def interrupt_thread(thread: int) -> bool:
-    """As the C function."""
+def interruption(reason: int = 0, limit: int = 0, used: int = 0) -> BaseException:
+    """As the C function, which has a class for each reason."""
+    return KeyboardInterrupt(reason, limit, used) if reason else KeyboardInterrupt()
+
+
+def interrupt_thread(thread: int, reason: int = 0, limit: int = 0, used: int = 0) -> bool:
+    """As the C function, but for the reason."""
     import ctypes
 
     return ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)) > 0

@@ -57,8 +57,11 @@ def arm(turn: int) -> None:
     """As entering guard(), for cells that live across calls (top-level await). disarm() ends it."""
 
 def disarm() -> None: ...
-def interrupt_thread(thread: int) -> bool:
-    """Raises KeyboardInterrupt in another thread at its next step of Python code. False: there is no such thread."""
+def interrupt_thread(thread: int, reason: int = 0, limit: int = 0, used: int = 0, /) -> bool:
+    """Raises what interruption() gives in another thread at its next step of Python code. False: there is no such thread."""
+
+def interruption(reason: int = 0, limit: int = 0, used: int = 0, /) -> BaseException:
+    """A new exception of a reason of reason.def; limit and used in its unit. 0: KeyboardInterrupt."""
 
 def set_attention(callback: Callable[[], Any]) -> None:
     """The function called in the main thread, between two steps of a cell, when the front has sent an ATTACH meanwhile."""

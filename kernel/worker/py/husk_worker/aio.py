@@ -10,6 +10,7 @@ import _thread
 import sys
 
 import _husk
+from husk_worker import errors
 
 _main = None
 
@@ -175,9 +176,9 @@ class Aio:
                 _husk.guard(self._turn, self._run_until, self._task)
             else:
                 self._run_until(self._task)
-        except KeyboardInterrupt as error:
+        except errors.INTERRUPTS as error:
             if not self._task.done():
-                self._task = self._interrupt(self._task, error, context)
+                self._task = self._interrupt(self._task, getattr(error, "instead", error), context)
         except SystemExit:
             pass  # of another task, which keeps it; the cell's own is in its task
 
@@ -194,17 +195,20 @@ class Aio:
         """
         cell = task.get_coro()
         waiter = task._fut_waiter
-        heir = type(cell)(cell.inherit(task), type(error)(*error.args))
+        heir = type(cell)(cell.inherit(task), error.with_traceback(None))
         if waiter is not None:
             waiter.cancel()
         return self.loop.create_task(heir, context=context)
 
-    def interrupt(self) -> bool:
-        """Interrupts a cell that the loop of another thread is running. False: there is none, or it is not waiting."""
+    def interrupt(self, *why: int) -> bool:
+        """Interrupts a cell that the loop of another thread is running. False: there is none, or it is not waiting.
+
+        why: arguments of _husk.interruption().
+        """
         loop = self.loop
         if self._task is None or loop is None:
             return False
-        loop.call_soon_threadsafe(_raise_interrupt)
+        loop.call_soon_threadsafe(_raise_interrupt, *why)
         return True
 
     def _run_until(self, task: object) -> None:
@@ -242,9 +246,11 @@ class Aio:
             self._readable()
 
 
-def _raise_interrupt() -> None:
-    """A callback that takes the loop to where _interrupt() is called."""
-    raise KeyboardInterrupt
+def _raise_interrupt(*why: int) -> None:
+    """A callback that takes the loop to where _interrupt() is called: only a KeyboardInterrupt leaves a loop."""
+    carrier = KeyboardInterrupt()
+    carrier.instead = _husk.interruption(*why)
+    raise carrier
 
 
 class _Watch:

@@ -48,7 +48,7 @@ def _serve(runtime: object, fd: int, answer_only: bool = False) -> None:
         while True:
             try:
                 _serve_one(runtime, executor, executor.aio.recv())
-            except KeyboardInterrupt:
+            except errors.INTERRUPTS:
                 pass  # meant for a cell that has ended meanwhile
     except _husk.Closed:
         pass

@@ -162,7 +162,7 @@ class Runtime:
         content, error = self._content(handle)
         link.answer(request, *content)
         link.resume(cell)
-        if isinstance(error, KeyboardInterrupt):
+        if error is not None and errors.is_interrupt(error):
             raise error
 
     def _content(self, handle: object) -> tuple:
@@ -266,10 +266,10 @@ class Runtime:
         if self.link.attach_waits() and _depth() + _BUILD_DEPTH < sys.getrecursionlimit():
             self.need_shell(cell=self.cold.count)
 
-    def _on_interrupt(self, turn: int) -> None:
+    def _on_interrupt(self, turn: int, *why: int) -> None:
         """Interrupts the cell of a subshell if it is still the one of that turn."""
         for executor in list(self.subshells):
-            executor.interrupt(turn)
+            executor.interrupt(turn, *why)
 
     def attach(self, channel: int, kind: str, ident: str, descriptors: list) -> None:
         """Starts serving a further link in a thread of its own. A kind that is not known is closed at once."""

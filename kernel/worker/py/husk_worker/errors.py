@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts of exceptions that may themselves be hostile, and the plain traceback of a shell without IPython."""
 
+INTERRUPTS = (KeyboardInterrupt, MemoryError)  # what an interrupt may raise (specs/link.md 5.6)
 _MAX_EVALUE = 4 << 20  # characters; an error travels in one frame
 
 
@@ -17,6 +18,11 @@ def text_of(error: "BaseException | None") -> str:
     except Exception:
         return "<exception str() failed>"
     return text if len(text) <= _MAX_EVALUE else text[:_MAX_EVALUE]
+
+
+def is_interrupt(error: BaseException) -> bool:
+    """Whether an exception ends the turn: a KeyboardInterrupt, or a MemoryError that the front has asked for."""
+    return isinstance(error, KeyboardInterrupt) or (isinstance(error, MemoryError) and hasattr(error, "what"))
 
 
 def without_machinery(error: BaseException) -> BaseException:

@@ -75,7 +75,7 @@ class Executor:
             except BaseException as error:
                 escaped = error
             self._retire()
-        except KeyboardInterrupt as error:  # was on its way when the cell ended
+        except errors.INTERRUPTS as error:  # was on its way when the cell ended
             self._retire()
             escaped = escaped or error
         if escaped is not None:
@@ -103,11 +103,14 @@ class Executor:
         elif self.main:
             self.runtime.on_frame(frame)
 
-    def interrupt(self, turn: int) -> None:
-        """Interrupts the cell of that turn if this executor's thread still runs it; called by another thread."""
+    def interrupt(self, turn: int, *why: int) -> None:
+        """Interrupts the cell of that turn if this executor's thread still runs it; called by another thread.
+
+        why: arguments of _husk.interruption().
+        """
         with self._lock:
-            if self.running == turn and not self.aio.interrupt():
-                _husk.interrupt_thread(self.thread)
+            if self.running == turn and not self.aio.interrupt(*why):
+                _husk.interrupt_thread(self.thread, *why)
 
     def _retire(self) -> None:
         """The cell has ended: nothing interrupts this thread any more, so that the reply is whole.
@@ -185,7 +188,7 @@ class Executor:
         self.runtime.need_shell(cell=count)
         runner = self.shell_runner()
         # An interrupt goes on to be repeated while the shell is built and the report made: neither can stand that.
-        guard = self.unguarded if isinstance(error, KeyboardInterrupt) else self.guard
+        guard = self.unguarded if isinstance(error, errors.INTERRUPTS) else self.guard
         runner.guarded(request, outcome, runner.show_late, error, guard=guard)
         runner.end_late(outcome, error)
 

@@ -150,7 +150,7 @@ class Link:
     current: the Request that is being served or was served last, None before the first.
     need_shell: set by boot; returns the shell, building it when there is none yet.
     main: whether this is the worker's first link, served by the main thread.
-    on_interrupt: called with the turn of an INTERRUPT.
+    on_interrupt: called with the turn of an INTERRUPT and, where it names them, reason, limit and used.
     on_attach: called with the fields and descriptors of an ATTACH that is read while the serving loop is not there; False:
     the loop does it.
     on_backlog: called by whoever has read a frame for the serving loop, from any thread and between any two steps.
@@ -252,7 +252,7 @@ class Link:
         elif kind == _husk.ATTACH and away and self.on_attach is not None:
             return not self.on_attach(fields, fds)
         elif kind == _husk.INTERRUPT and self.on_interrupt is not None:
-            self.on_interrupt(fields[0])
+            self.on_interrupt(*fields[:4])
         else:
             return True
         return False

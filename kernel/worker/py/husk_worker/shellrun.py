@@ -148,8 +148,8 @@ class ShellRunner:
         """What run_cell() does when its own machinery raised: an interrupt, mostly."""
         info = self.info.execution_info(ExecutionInfo, request.code, store, silent, request, cell)
         result = ExecutionResult(info)
-        result.error_in_exec = error
-        self.shell.showtraceback(running_compiled_code=True)
+        result.error_in_exec = error = errors.without_machinery(error)
+        self.shell.showtraceback((type(error), error, error.__traceback__), running_compiled_code=True)
         return result
 
     def _foreign(self, request: object, silent: bool, store: bool) -> object:
