@@ -30,7 +30,7 @@ build_packages() {
 
 	[ "$(release)" != bookworm ] || msgpack=libmsgpack-dev
 	echo gcc libc6-dev make autoconf automake pkg-config \
-		nettle-dev libsodium-dev libsqlite3-dev $msgpack python3-dev python3-venv
+		nettle-dev libconfig-dev libsodium-dev libsqlite3-dev $msgpack python3-dev python3-venv
 }
 
 # apt_need WHY PACKAGE...: installs those that are missing, after it has said so and was allowed to.

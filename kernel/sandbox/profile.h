@@ -12,6 +12,7 @@
 #include "kernel/sandbox/layers.h"
 #include "kernel/sandbox/limits.h"
 #include "protocol/base/buffer.h"
+#include "protocol/base/slice.h"
 
 #define PROFILE_MAX_BYTES ((size_t)256 << 10)
 #define PROFILE_MAX_MOUNTS 64
@@ -20,10 +21,15 @@
 #define PROFILE_MAX_DEVICES 32
 #define PROFILE_MAX_ERRORS 64
 
-enum profile_network { PROFILE_NETWORK_NONE, PROFILE_NETWORK_PROXY, PROFILE_NETWORK_HOST };
-enum profile_proc { PROFILE_PROC_PID, PROFILE_PROC_MASKED };       /* processes alone; or all but what tells of the machine */
-enum profile_on_crash { PROFILE_ON_CRASH_DEFAULT, PROFILE_ON_CRASH_DIE, PROFILE_ON_CRASH_RESPAWN };
-enum profile_on_output { PROFILE_ON_OUTPUT_TRUNCATE, PROFILE_ON_OUTPUT_INTERRUPT };
+enum profile_network { PROFILE_NETWORK_NONE, PROFILE_NETWORK_PROXY, PROFILE_NETWORK_HOST, PROFILE_NETWORK_COUNT };
+enum profile_proc { PROFILE_PROC_PID, PROFILE_PROC_MASKED, PROFILE_PROC_COUNT }; /* processes alone; or all but what tells of the machine */
+enum profile_on_crash { PROFILE_ON_CRASH_DEFAULT, PROFILE_ON_CRASH_DIE, PROFILE_ON_CRASH_RESPAWN, PROFILE_ON_CRASH_COUNT };
+enum profile_on_output { PROFILE_ON_OUTPUT_TRUNCATE, PROFILE_ON_OUTPUT_INTERRUPT, PROFILE_ON_OUTPUT_COUNT };
+
+extern const char *const profile_network_names[PROFILE_NETWORK_COUNT];
+extern const char *const profile_proc_names[PROFILE_PROC_COUNT];
+extern const char *const profile_on_crash_names[PROFILE_ON_CRASH_COUNT];
+extern const char *const profile_on_output_names[PROFILE_ON_OUTPUT_COUNT];
 
 struct profile_mount {
 	int source_fd;  /* O_PATH, opened without following symbolic links in any component */
@@ -34,7 +40,7 @@ struct profile_mount {
 };
 
 struct profile_allow {
-	char *host;     /* lower case name or address; "*.example.org" allows names below */
+	char *host;     /* lower case name or address in canonical form; "*.example.org" allows names below */
 	uint16_t port;
 };
 
@@ -57,14 +63,21 @@ struct profile {
 	size_t n_mounts;
 	char **environment;  /* NAME=VALUE, allowed names only; NULL-terminated */
 	size_t n_environment;
-	char **devices;      /* paths below /dev */
+	char **devices;      /* paths below /dev, each once */
 	size_t n_devices;
 	struct limits limits;
 };
 
-/* All that is wrong with a profile, in the order of the file: "FILE:LINE: sentence" each. */
+/* What no limit of a profile may exceed, in the limits' units. */
+struct profile_machine {
+	uint64_t most[LIMIT_COUNT]; /* LIMITS_NONE: as much as limits.def allows */
+	const char *why[LIMIT_COUNT]; /* "the machine's memory" */
+};
+
+/* All that is wrong with a profile, in the order of the file: "FILE:LINE: sentence" each ("FILE: sentence" for the file as a whole). */
 struct profile_errors {
 	char *text[PROFILE_MAX_ERRORS];
+	unsigned line[PROFILE_MAX_ERRORS];
 	size_t n;       /* further ones are counted, */
 	size_t n_more;  /* here */
 };
@@ -75,8 +88,26 @@ struct profile_errors {
  * 0; -EINVAL or -errno with at least one line in errors.
  */
 int profile_load(const char *named, struct profile *ret, struct profile_errors *errors) must_check;
-void profile_deinit(struct profile *p);
+
+/*
+ * The same from a text; path stands in errors and gives the name. Limits that are written are refused beyond the machine's, defaults are
+ * lowered to them.
+ */
+int profile_parse(struct slice text, const char *path, const struct profile_machine *machine, struct profile *ret,
+    struct profile_errors *errors) must_check;
+void profile_machine_probe(struct profile_machine *ret);
+
+void profile_deinit(struct profile *p); /* accepts a zeroed one */
 void profile_errors_deinit(struct profile_errors *errors);
+
+/* Whether profiles may set the variable: no name that husk sets itself or that changes what husk runs. */
+bool profile_may_set(const char *name);
+
+/*
+ * Whether a mount may have the target, an absolute path in normal form: neither above nor below a place that husk makes; *ret_place (may be NULL)
+ * is that place otherwise.
+ */
+bool profile_may_mount_at(const char *target, const char **ret_place);
 
 /* For "husk-kernel --help", husk-profile(5) and "husk-kernel profile --sample": every setting with default and range. */
 void profile_write_sample(struct buffer *out);

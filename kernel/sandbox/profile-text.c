@@ -1,0 +1,249 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* profile-text: one pass over the tokens of a profile, without meaning. */
+#include "kernel/sandbox/profile-text.h"
+
+#include <stdarg.h>
+#include <stdbool.h>
+#include <stdio.h>
+#include <string.h>
+
+#define MAX_DIGITS 18      /* that fit in 64 bits */
+#define MAX_INT_DIGITS 9   /* that the parser takes without a mark */
+#define MAX_SHOWN_NAME 64
+
+struct name {
+	struct slice text;
+	unsigned line;
+	unsigned group;
+	unsigned n_again;
+};
+
+struct scan {
+	struct slice text;
+	size_t at;
+	unsigned line;
+	struct buffer *out;
+	profile_text_report_fn report;
+	void *userdata;
+	bool is_hopeless;
+	unsigned groups[PROFILE_TEXT_MAX_DEPTH + 1]; /* number of the group that is open at each depth */
+	size_t depth;
+	unsigned n_groups;
+	struct name names[PROFILE_TEXT_MAX_NAMES];
+	size_t n_names;
+};
+
+static void complain(struct scan *s, bool is_hopeless, const char *format, ...) printf_like(3, 4);
+
+static void complain(struct scan *s, bool is_hopeless, const char *format, ...)
+{
+	char sentence[256];
+	va_list args;
+
+	va_start(args, format);
+	(void)vsnprintf(sentence, sizeof(sentence), format, args);
+	va_end(args);
+	s->report(s->userdata, s->line, sentence);
+	s->is_hopeless |= is_hopeless;
+}
+
+static int peek(const struct scan *s, size_t ahead)
+{
+	return s->at + ahead < s->text.len ? (unsigned char)s->text.data[s->at + ahead] : -1;
+}
+
+static void take(struct scan *s, size_t n)
+{
+	buffer_append(s->out, s->text.data + s->at, n);
+	s->at += n;
+}
+
+static bool is_digit(int c)
+{
+	return c >= '0' && c <= '9';
+}
+
+static bool is_name_start(int c)
+{
+	return (c >= 'a' && c <= 'z') || (c >= 'A' && c <= 'Z') || c == '*';
+}
+
+static bool is_name_char(int c)
+{
+	return is_name_start(c) || is_digit(c) || c == '_' || c == '-';
+}
+
+static bool is_hex(int c)
+{
+	return is_digit(c) || (c >= 'a' && c <= 'f') || (c >= 'A' && c <= 'F');
+}
+
+static void take_line_comment(struct scan *s)
+{
+	while (peek(s, 0) >= 0 && peek(s, 0) != '\n')
+		take(s, 1);
+}
+
+static void take_comment(struct scan *s)
+{
+	unsigned first = s->line;
+
+	take(s, 2);
+	while (peek(s, 0) >= 0 && !(peek(s, 0) == '*' && peek(s, 1) == '/')) {
+		if (peek(s, 0) == '\n')
+			s->line++;
+		take(s, 1);
+	}
+	if (peek(s, 0) >= 0) {
+		take(s, 2);
+		return;
+	}
+	s->line = first;
+	complain(s, true, "a comment that begins here has no end");
+}
+
+static void take_string(struct scan *s)
+{
+	take(s, 1);
+	while (peek(s, 0) != '"') {
+		if (peek(s, 0) < 0 || peek(s, 0) == '\n') {
+			complain(s, true, "a text that begins here has no end in its line");
+			return;
+		}
+		if (peek(s, 0) < ' ' && peek(s, 0) != '\t')
+			complain(s, false, "a text has a control character in it");
+		if (peek(s, 0) == '\\' && peek(s, 1) == 'x' && peek(s, 2) == '0' && peek(s, 3) == '0')
+			complain(s, false, "a text has a zero byte in it (\\x00)");
+		take(s, peek(s, 0) == '\\' && peek(s, 1) >= ' ' ? 2 : 1);
+	}
+	take(s, 1);
+}
+
+/* Decimal and hexadecimal numbers; what else the parser might see in them is its syntax error. */
+static void take_number(struct scan *s)
+{
+	size_t n = 0;
+	bool is_hexadecimal = peek(s, 0) == '0' && (peek(s, 1) == 'x' || peek(s, 1) == 'X');
+
+	if (is_hexadecimal)
+		take(s, 2);
+	for (; is_hexadecimal ? is_hex(peek(s, 0)) : is_digit(peek(s, 0)); n++)
+		take(s, 1);
+	if (n > MAX_DIGITS)
+		complain(s, true, "a number has %zu digits; at most %d are allowed", n, MAX_DIGITS);
+	else if (is_hexadecimal)
+		complain(s, false, "hexadecimal numbers are not allowed");
+	else if (n > MAX_INT_DIGITS && peek(s, 0) != '.' && peek(s, 0) != 'L' && peek(s, 0) != 'e' && peek(s, 0) != 'E')
+		buffer_append_char(s->out, 'L');
+	if (peek(s, 0) == '.') /* a fraction is not a number of its own */
+		while (peek(s, 0) == '.' || is_digit(peek(s, 0)))
+			take(s, 1);
+	while (peek(s, 0) == 'L')
+		take(s, 1);
+}
+
+static struct name *find_name(struct scan *s, struct slice text)
+{
+	for (size_t i = 0; i < s->n_names; i++)
+		if (s->names[i].group == s->groups[s->depth] && slice_equal(s->names[i].text, text))
+			return &s->names[i];
+	return NULL;
+}
+
+/* True when what stands at "at" makes the word before it the name of a setting. */
+static bool is_assigned(const struct scan *s, size_t at)
+{
+	while (at < s->text.len && strchr(" \t\r\n", s->text.data[at]) && s->text.data[at])
+		at++;
+	return at < s->text.len && (s->text.data[at] == '=' || s->text.data[at] == ':');
+}
+
+static void note_name(struct scan *s, struct slice text)
+{
+	struct name *before = find_name(s, text);
+
+	if (memchr(text.data, PROFILE_TEXT_DUPLICATE, text.len))
+		complain(s, true, "%.*s is not a name", (int)MIN(text.len, (size_t)MAX_SHOWN_NAME), text.data);
+	if (before) {
+		complain(s, false, "%.*s is there twice; the first is in line %u", (int)MIN(text.len, (size_t)MAX_SHOWN_NAME),
+		    text.data, before->line);
+		before->n_again++;
+		for (unsigned i = 0; i < before->n_again; i++)
+			buffer_append_char(s->out, PROFILE_TEXT_DUPLICATE);
+	} else if (s->n_names == PROFILE_TEXT_MAX_NAMES) {
+		complain(s, true, "there are more than %d settings", PROFILE_TEXT_MAX_NAMES);
+	} else {
+		s->names[s->n_names++] = (struct name){ text, s->line, s->groups[s->depth], 0 };
+	}
+}
+
+static void take_word(struct scan *s)
+{
+	size_t n = 0;
+
+	while (is_name_char(peek(s, n)))
+		n++;
+	if (is_assigned(s, s->at + n))
+		note_name(s, slice_from(s->text.data + s->at, n));
+	take(s, n);
+}
+
+static void take_bracket(struct scan *s)
+{
+	if (strchr("{[(", peek(s, 0))) {
+		if (s->depth == PROFILE_TEXT_MAX_DEPTH) {
+			complain(s, true, "brackets are nested deeper than %d", PROFILE_TEXT_MAX_DEPTH);
+			return;
+		}
+		s->groups[++s->depth] = ++s->n_groups;
+	} else if (s->depth > 0) {
+		s->depth--;
+	}
+	take(s, 1);
+}
+
+static void take_token(struct scan *s)
+{
+	int c = peek(s, 0);
+
+	if (c == '\n')
+		s->line++;
+	if (c == '#' || (c == '/' && peek(s, 1) == '/'))
+		take_line_comment(s);
+	else if (c == '/' && peek(s, 1) == '*')
+		take_comment(s);
+	else if (c == '"')
+		take_string(s);
+	else if (is_digit(c))
+		take_number(s);
+	else if (is_name_start(c))
+		take_word(s);
+	else if (c && strchr("{}[]()", c))
+		take_bracket(s);
+	else if (c == '@')
+		complain(s, true, "a profile is one file: @include is not allowed");
+	else if (c && strchr(" \t\r\n=:;,+-.", c))
+		take(s, 1);
+	else if (c > ' ' && c <= '~')
+		complain(s, true, "the character %c is not allowed here", c);
+	else
+		complain(s, true, "the byte 0x%02x is not allowed here", (unsigned)c);
+}
+
+int profile_text_prepare(struct slice text, struct buffer *out, profile_text_report_fn report, void *userdata)
+{
+	_cleanup_(freep) struct scan *s = calloc(1, sizeof(*s));
+
+	if (!s)
+		return -ENOMEM;
+	s->text = text;
+	s->line = 1;
+	s->out = out;
+	s->report = report;
+	s->userdata = userdata;
+	while (s->at < s->text.len && !s->is_hopeless)
+		take_token(s);
+	if (out->failed)
+		return out->failed;
+	return s->is_hopeless ? -EINVAL : 0;
+}
