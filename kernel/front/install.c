@@ -82,19 +82,24 @@ static int make_directories(const char *path, struct error *err)
 	}
 }
 
+static void append_option(struct buffer *out, const char *name, const char *value)
+{
+	if (!value || !value[0])
+		return;
+	buffer_append_str(out, ", ");
+	json_encode_string(out, slice_str(name));
+	buffer_append_str(out, ", ");
+	json_encode_string(out, slice_str(value));
+}
+
 static void append_argv(struct buffer *out, const char *self, const char *python, const struct options *o)
 {
 	buffer_append_str(out, "  \"argv\": [");
 	json_encode_string(out, slice_str(self));
 	buffer_append_str(out, ", \"-f\", \"{connection_file}\"");
-	if (python[0]) {
-		buffer_append_str(out, ", \"--python\", ");
-		json_encode_string(out, slice_str(python));
-	}
-	if (o->profile) {
-		buffer_append_str(out, ", \"--profile\", ");
-		json_encode_string(out, slice_str(o->profile));
-	}
+	append_option(out, "--python", python);
+	append_option(out, "--profile", o->sandbox_profile);
+	append_option(out, "--ipython-profile", o->ipython_profile);
 	buffer_append_str(out, "],\n");
 }
 

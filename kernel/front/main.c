@@ -8,6 +8,7 @@
 #include "kernel/front/front.h"
 #include "kernel/front/install.h"
 #include "kernel/front/paths.h"
+#include "kernel/sandbox/profile.h"
 #include "protocol/base/log.h"
 
 static int run(struct options *o)
@@ -20,6 +21,33 @@ static int run(struct options *o)
 		(void)fprintf(stderr, "To connect a client to this kernel:\n    jupyter console --existing %s\n", path);
 	}
 	return front_run(o);
+}
+
+static int print_sample(void)
+{
+	_cleanup_(buffer_deinitp) struct buffer out = BUFFER_INIT(0);
+
+	profile_write_sample(&out);
+	return !out.failed && fwrite(out.data, 1, out.len, stdout) == out.len && fflush(stdout) == 0 ? 0 : 1;
+}
+
+static int check_profile(const char *named)
+{
+	struct profile_errors errors;
+	struct profile profile;
+	int r = profile_load(named, &profile, &errors);
+
+	for (size_t i = 0; i < errors.n; i++)
+		(void)fprintf(stderr, "%s\n", errors.text[i]);
+	if (errors.n_more > 0)
+		(void)fprintf(stderr, "and %zu more\n", errors.n_more);
+	profile_errors_deinit(&errors);
+	if (r < 0)
+		return 1;
+	(void)printf("%s: good on this machine (level %s, minimum %s)\n", profile.path, sandbox_level_names[profile.level],
+	    sandbox_level_names[profile.minimum]);
+	profile_deinit(&profile);
+	return 0;
 }
 
 int main(int argc, char *argv[])
@@ -49,6 +77,8 @@ int main(int argc, char *argv[])
 			return 0;
 		log_error("%s", err.text);
 		return 1;
+	case COMMAND_PROFILE:
+		return o.profile_check ? check_profile(o.profile_check) : print_sample();
 	case COMMAND_RUN:
 		break;
 	}

@@ -17,23 +17,26 @@ static const struct option_row {
 	size_t offset;
 	const char *value_name;
 	const char *help;
-	bool install; /* of "install" alone: a kernel passes it on to the shell, whose --profile is IPython's */
+	enum { RUN = 1, INSTALL = 2, PROFILE = 4 } commands; /* that have it; a kernel passes others on to the shell */
 } rows[] = {
 #define AT(field) offsetof(struct options, field)
-	{ "f", "IPKernelApp.connection_file", TEXT, AT(connection_file), "FILE", "Connection file; ports that are 0 are chosen and written back.", false },
-	{ "python", NULL, TEXT, AT(python), "PATH", "Interpreter or venv's python to serve (default: the active venv, else python3).", false },
-	{ "ip", "IPKernelApp.ip", TEXT, AT(ip), "ADDRESS", "Address to listen on when there is no connection file (default 127.0.0.1).", false },
-	{ "transport", "IPKernelApp.transport", TEXT, AT(transport), "tcp|ipc", "Transport when there is no connection file (default tcp).", false },
-	{ "history-file", "HistoryManager.hist_file", TEXT, AT(hist_file), "FILE", "SQLite file of the input history, or :memory:.", false },
-	{ "start-timeout", NULL, SECONDS, AT(start_timeout_sec), "SECONDS", "Time that Python has to come up (default 60).", false },
-	{ "verbose", "debug", FLAG, AT(verbose), NULL, "Say more on stderr.", false },
-	{ "user", NULL, FLAG, AT(user), NULL, "Install for this user (default).", true },
-	{ "sys-prefix", NULL, FLAG, AT(sys_prefix), NULL, "Install into the prefix of the interpreter (its venv).", true },
-	{ "prefix", NULL, TEXT, AT(prefix), "DIR", "Install below DIR/share/jupyter/kernels.", true },
-	{ "name", NULL, TEXT, AT(name), "NAME", "Name of the kernelspec (default husk).", true },
-	{ "display-name", NULL, TEXT, AT(display_name), "TEXT", "Name that people see.", true },
-	{ "profile", NULL, TEXT, AT(profile), "NAME", "IPython profile that the kernel loads.", true },
-	{ "env", NULL, TEXT_LIST, AT(environment), "KEY=VALUE", "Environment of the kernel; may be repeated.", true },
+	{ "f", "IPKernelApp.connection_file", TEXT, AT(connection_file), "FILE", "Connection file; ports that are 0 are chosen and written back.", RUN | INSTALL },
+	{ "python", NULL, TEXT, AT(python), "PATH", "Interpreter or venv's python to serve (default: the active venv, else python3).", RUN | INSTALL },
+	{ "ip", "IPKernelApp.ip", TEXT, AT(ip), "ADDRESS", "Address to listen on when there is no connection file (default 127.0.0.1).", RUN | INSTALL },
+	{ "transport", "IPKernelApp.transport", TEXT, AT(transport), "tcp|ipc", "Transport when there is no connection file (default tcp).", RUN | INSTALL },
+	{ "history-file", "HistoryManager.hist_file", TEXT, AT(hist_file), "FILE", "SQLite file of the input history, or :memory:.", RUN | INSTALL },
+	{ "start-timeout", NULL, SECONDS, AT(start_timeout_sec), "SECONDS", "Time that Python has to come up (default 60).", RUN | INSTALL },
+	{ "profile", NULL, TEXT, AT(sandbox_profile), "PROFILE", "What the kernel may do and use, husk-profile(5): a name, or a file.", RUN | INSTALL },
+	{ "ipython-profile", NULL, TEXT, AT(ipython_profile), "NAME", "IPython profile that the kernel loads.", RUN | INSTALL },
+	{ "verbose", "debug", FLAG, AT(verbose), NULL, "Say more on stderr.", RUN | INSTALL },
+	{ "user", NULL, FLAG, AT(user), NULL, "Install for this user (default).", INSTALL },
+	{ "sys-prefix", NULL, FLAG, AT(sys_prefix), NULL, "Install into the prefix of the interpreter (its venv).", INSTALL },
+	{ "prefix", NULL, TEXT, AT(prefix), "DIR", "Install below DIR/share/jupyter/kernels.", INSTALL },
+	{ "name", NULL, TEXT, AT(name), "NAME", "Name of the kernelspec (default husk).", INSTALL },
+	{ "display-name", NULL, TEXT, AT(display_name), "TEXT", "Name that people see.", INSTALL },
+	{ "sample", NULL, FLAG, AT(profile_sample), NULL, "Write a profile with every setting and its default.", PROFILE },
+	{ "check", NULL, TEXT, AT(profile_check), "PROFILE", "Say all that is wrong with a profile, a name or a file, on this machine.", PROFILE },
+	{ "env", NULL, TEXT_LIST, AT(environment), "KEY=VALUE", "Environment of the kernel; may be repeated.", INSTALL },
 #undef AT
 };
 
@@ -44,9 +47,11 @@ static bool is_spelled(const char *spelling, const char *name, size_t len)
 
 static const struct option_row *find(enum command command, const char *name, size_t len)
 {
+	int bit = command == COMMAND_INSTALL ? INSTALL : command == COMMAND_PROFILE ? PROFILE : RUN;
+
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if ((is_spelled(rows[i].name, name, len) || is_spelled(rows[i].alias, name, len)) &&
-		    (!rows[i].install || command == COMMAND_INSTALL))
+		    (rows[i].commands & bit))
 			return &rows[i];
 	return NULL;
 }
@@ -141,8 +146,9 @@ static int parse_one(int argc, char *argv[], int *i, struct options *o, struct e
 		o->command = COMMAND_HELP;
 	else if (strcmp(arg, "--version") == 0)
 		o->command = COMMAND_VERSION;
-	else if (!row && !is_on_crash && o->command == COMMAND_INSTALL)
-		return error_set(err, -EINVAL, "%s: install has no such option; see husk-kernel --help", arg);
+	else if (!row && (o->command == COMMAND_PROFILE || (o->command == COMMAND_INSTALL && !is_on_crash)))
+		return error_set(err, -EINVAL, "%s: %s has no such option; see husk-kernel --help", arg,
+		    o->command == COMMAND_PROFILE ? "profile" : "install");
 	else if (!row && !is_on_crash)
 		return pass_on(o, arg, has_next && argv[*i + 1][0] != '-' ? argv[++*i] : NULL, err);
 	else if (has_next && (is_on_crash || row->kind != FLAG))
@@ -166,25 +172,30 @@ int options_parse(int argc, char *argv[], struct options *ret, struct error *err
 	};
 	int first = 1, r = 0;
 
-	if (argc > 1 && strcmp(argv[1], "install") == 0) {
-		o.command = COMMAND_INSTALL;
+	if (argc > 1 && (strcmp(argv[1], "install") == 0 || strcmp(argv[1], "profile") == 0)) {
+		o.command = argv[1][0] == 'i' ? COMMAND_INSTALL : COMMAND_PROFILE;
 		first = 2;
 	}
 	for (int i = first; r == 0 && i < argc; i++)
 		r = parse_one(argc, argv, &i, &o, err);
 	if (r == 0 && strcmp(o.transport, "tcp") != 0 && strcmp(o.transport, "ipc") != 0)
 		r = error_set(err, -EINVAL, "--transport %s: it must be tcp or ipc", o.transport);
+	if (r == 0 && o.command == COMMAND_RUN && o.ipython_profile)
+		r = pass_on(&o, "--profile", o.ipython_profile, err);
+	if (r == 0 && o.command == COMMAND_PROFILE && o.profile_sample == (o.profile_check != NULL))
+		r = error_set(err, -EINVAL, "profile: say either --sample or --check PROFILE");
 	if (r == 0)
 		*ret = o;
 	return r;
 }
 
-static void print_rows(bool install)
+/* The rows of one command that it does not share with the first. */
+static void print_rows(int command)
 {
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		char left[64];
 
-		if (rows[i].install != install)
+		if (!(rows[i].commands & command) || (command != RUN && (rows[i].commands & RUN)))
 			continue;
 		(void)snprintf(left, sizeof(left), "%s%s%s%s", strlen(rows[i].name) == 1 ? "-" : "--", rows[i].name,
 		    rows[i].value_name ? " " : "", rows[i].value_name ? rows[i].value_name : "");
@@ -195,16 +206,19 @@ static void print_rows(bool install)
 void options_print_help(void)
 {
 	(void)printf("Usage: husk-kernel -f FILE [OPTION]...\n"
-		     "       husk-kernel install [OPTION]...\n\n"
+		     "       husk-kernel install [OPTION]...\n"
+		     "       husk-kernel profile --sample | --check PROFILE\n\n"
 		     "A Jupyter kernel for Python. The first form runs a kernel (Jupyter clients do this by themselves);\n"
-		     "the second writes the kernelspec that tells them how.\n\n"
+		     "the second writes the kernelspec that tells them how; the third is about profiles.\n\n"
 		     "Running a kernel:\n");
-	print_rows(false);
+	print_rows(RUN);
 	(void)printf("  %-26s %s\n", "--on-crash die|respawn",
 	    "When Python dies: end as a kernel does (default), or go on with a fresh one.");
 	(void)printf("\nInstalling (--python says for which interpreter):\n");
-	print_rows(true);
+	print_rows(INSTALL);
+	(void)printf("\nProfiles:\n");
+	print_rows(PROFILE);
 	(void)printf("\nOther --Class.trait=value and --name value go to the shell's configuration; unknown flags are ignored.\n"
-		     "Exit status: 0 after a shutdown, 1 when the kernel cannot start, 2 for a bad command line,\n"
-		     "128 plus the signal or Python's own code when Python died.\n");
+		     "Exit status: 0 after a shutdown, 1 when the kernel cannot start or a profile is wrong,\n"
+		     "2 for a bad command line, 128 plus the signal or Python's own code when Python died.\n");
 }

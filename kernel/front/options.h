@@ -13,7 +13,7 @@
 #define OPTIONS_START_TIMEOUT_MAX_SEC 3600
 
 enum on_crash { ON_CRASH_DIE, ON_CRASH_RESPAWN };
-enum command { COMMAND_RUN, COMMAND_INSTALL, COMMAND_HELP, COMMAND_VERSION };
+enum command { COMMAND_RUN, COMMAND_INSTALL, COMMAND_PROFILE, COMMAND_HELP, COMMAND_VERSION };
 
 struct options {
 	enum command command;
@@ -25,6 +25,8 @@ struct options {
 	bool history_enabled;
 	bool verbose;
 	enum on_crash on_crash;
+	const char *sandbox_profile; /* name or file of a profile of husk's; NULL: none */
+	const char *ipython_profile; /* name of a profile of IPython's; NULL: its default */
 	unsigned start_timeout_sec; /* that a worker has to get ready in */
 	/* install */
 	bool user;
@@ -32,9 +34,11 @@ struct options {
 	const char *prefix;
 	const char *name;
 	const char *display_name;
-	const char *profile;         /* IPython's */
 	const char *environment[OPTIONS_MAX_PASSED]; /* K=V */
 	size_t n_environment;
+	/* profile */
+	bool profile_sample;
+	const char *profile_check;
 	/* --X.y=z, and --x followed by its value, as they came, for the shell's configuration */
 	const char *ipython_args[OPTIONS_MAX_PASSED];
 	size_t n_ipython_args;

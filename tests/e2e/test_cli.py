@@ -73,9 +73,37 @@ def test_help(args: list[str]) -> None:
     done = run(*args)
     assert done.returncode == 0
     assert done.stdout.startswith("Usage: husk-kernel")
-    for word in ("install", "--python", "--user", "--sys-prefix", "--on-crash"):
+    for word in ("install", "profile", "--python", "--user", "--sys-prefix", "--on-crash"):
         assert word in done.stdout
     assert all(len(line) <= 110 for line in done.stdout.splitlines())
+
+
+def test_profile_sample_is_a_profile(tmp_path: Path) -> None:
+    done = run("profile", "--sample")
+    assert (done.returncode, done.stderr) == (0, "")
+    (tmp_path / "sample.conf").write_text(done.stdout)
+    (tmp_path / "sample.conf").chmod(0o644)
+    done = run("profile", "--check", "./sample.conf", cwd=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"{tmp_path}/./sample.conf: good on this machine (level full, minimum full)\n"
+
+
+@pytest.mark.parametrize("name", ["trusted", "default", "strict"])
+def test_profiles_of_husk_are_found_by_name(name: str) -> None:
+    done = run("profile", "--check", name)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_profile_check_tells_all_errors_at_once(tmp_path: Path) -> None:
+    file = tmp_path / "wrong.conf"
+    file.write_text('limits = {\n wall = "1 GiB";\n memory = "9999 TiB";\n};\nmounts = ( "/nosuch:/x:ro" );\nx = 1;\n')
+    file.chmod(0o644)
+    done = run("profile", "--check", str(file))
+    assert (done.returncode, done.stdout) == (1, "")
+    lines = done.stderr.splitlines()
+    assert [line.split(": ")[0] for line in lines] == [f"{file}:{n}" for n in (2, 3, 5, 6)]
+    refused(run("profile", "--check", "nosuch"), "nosuch", "/etc/husk/profiles")
+    refused(run("profile"), "--sample", "--check")
 
 
 @pytest.mark.parametrize(
@@ -319,13 +347,15 @@ def test_install_with_everything(tmp_path: Path) -> None:
             "--display-name",
             'My "kernel" \u00fc\n',
         ),
-        *("--python", TEST_PYTHON, "--env", "A=1", "--env", "B=x=y ${HOME}", "--profile", "small"),
+        *("--python", TEST_PYTHON, "--env", "A=1", "--env", "B=x=y ${HOME}", "--profile", "strict"),
+        *("--ipython-profile", "small"),
     )
     assert done.returncode == 0, done.stderr
     made = spec(tmp_path / "pre fix/share/jupyter/kernels/my-kernel.1")
     assert made["display_name"] == 'My "kernel" \u00fc\n'
     assert made["env"] == {"A": "1", "B": "x=y ${HOME}"}
-    assert made["argv"][made["argv"].index("--profile") + 1] == "small"
+    assert made["argv"][made["argv"].index("--profile") + 1] == "strict"
+    assert made["argv"][made["argv"].index("--ipython-profile") + 1] == "small"
 
 
 def test_install_sys_prefix(tmp_path: Path) -> None:

@@ -465,12 +465,12 @@ def test_66_words_that_jupyter_run_hands_on(client: Client) -> None:
 
 @pytest.mark.ipython
 def test_66_a_profile_by_name(start_kernel: Any, tmp_path: Path) -> None:
-    """What `install --profile` writes names a profile of IPython's, and nothing complains about it."""
+    """What `install --ipython-profile` writes names a profile of IPython's, and nothing complains about it."""
     profile = tmp_path / "ipython" / "profile_small"
     (profile / "startup").mkdir(parents=True)
     (profile / "startup" / "first.py").write_text("started = True")
     env = {"IPYTHONDIR": str(tmp_path / "ipython")}
-    client = start_kernel(args=["--profile", "small"], env=env).connect()
+    client = start_kernel(args=["--ipython-profile", "small"], env=env).connect()
     turn = client.execute("print(started, get_ipython().profile_dir.location)").ok()
     assert (turn.stdout, turn.stderr) == (f"True {profile}\n", "")
 

@@ -108,19 +108,56 @@ static void test_a_value_of_configuration_may_be_an_argument_of_its_own(void **s
 	assert_false(o.history_enabled);
 }
 
-static void test_a_kernel_passes_on_what_install_alone_knows_and_ignores_words_after_its_file(void **state)
+static void test_a_kernel_ignores_words_after_its_file(void **state)
 {
 	struct options o;
 	struct error err;
 
 	(void)state;
-	assert_int_equal(PARSE(&o, &err, text("-f"), text("c.json"), text("--profile"), text("small"), text("x.py")), 0);
+	assert_int_equal(PARSE(&o, &err, text("-f"), text("c.json"), text("--name"), text("small"), text("x.py")), 0);
+	assert_int_equal(o.n_ipython_args, 2);
+	assert_string_equal(o.ipython_args[0], "--name");
+	assert_string_equal(o.ipython_args[1], "small");
+}
+
+static void test_profiles_of_husk_and_of_ipython_are_told_apart(void **state)
+{
+	struct options o;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(PARSE(&o, &err, text("-f"), text("c.json"), text("--profile"), text("strict"), text("--ipython-profile"), text("small")), 0);
+	assert_string_equal(o.sandbox_profile, "strict");
 	assert_int_equal(o.n_ipython_args, 2);
 	assert_string_equal(o.ipython_args[0], "--profile");
 	assert_string_equal(o.ipython_args[1], "small");
-	assert_null(o.profile);
-	assert_int_equal(PARSE(&o, &err, text("install"), text("--profile"), text("small")), 0);
-	assert_string_equal(o.profile, "small");
+	assert_int_equal(PARSE(&o, &err, text("install"), text("--profile=./p.conf"), text("--ipython-profile=small")), 0);
+	assert_string_equal(o.sandbox_profile, "./p.conf");
+	assert_string_equal(o.ipython_profile, "small");
+	assert_int_equal(o.n_ipython_args, 0);
+	assert_int_equal(PARSE(&o, &err, text("-f"), text("c.json")), 0);
+	assert_null(o.sandbox_profile);
+}
+
+static void test_the_command_for_profiles_has_one_of_two_options(void **state)
+{
+	struct options o;
+	struct error err;
+
+	(void)state;
+	assert_int_equal(PARSE(&o, &err, text("profile"), text("--sample")), 0);
+	assert_int_equal(o.command, COMMAND_PROFILE);
+	assert_true(o.profile_sample);
+	assert_int_equal(PARSE(&o, &err, text("profile"), text("--check"), text("strict")), 0);
+	assert_string_equal(o.profile_check, "strict");
+	assert_int_equal(PARSE(&o, &err, text("profile"), text("--help")), 0);
+	assert_int_equal(o.command, COMMAND_HELP);
+	assert_int_equal(PARSE(&o, &err, text("profile")), -EINVAL);
+	assert_contains(err.text, "--sample or --check");
+	assert_int_equal(PARSE(&o, &err, text("profile"), text("--sample"), text("--check"), text("strict")), -EINVAL);
+	assert_int_equal(PARSE(&o, &err, text("profile"), text("--python"), text("p")), -EINVAL);
+	assert_contains(err.text, "profile has no such option");
+	assert_int_equal(PARSE(&o, &err, text("profile"), text("--on-crash"), text("die")), -EINVAL);
 }
 
 static void test_too_many_configuration_arguments_are_refused(void **state)
@@ -250,7 +287,9 @@ int main(void)
 		cmocka_unit_test(test_history_is_turned_off_as_ipython_does),
 		cmocka_unit_test(test_configuration_goes_on_to_the_shell_and_unknown_flags_are_ignored),
 		cmocka_unit_test(test_a_value_of_configuration_may_be_an_argument_of_its_own),
-		cmocka_unit_test(test_a_kernel_passes_on_what_install_alone_knows_and_ignores_words_after_its_file),
+		cmocka_unit_test(test_a_kernel_ignores_words_after_its_file),
+		cmocka_unit_test(test_profiles_of_husk_and_of_ipython_are_told_apart),
+		cmocka_unit_test(test_the_command_for_profiles_has_one_of_two_options),
 		cmocka_unit_test(test_too_many_configuration_arguments_are_refused),
 		cmocka_unit_test(test_wrong_arguments_name_argument_and_allowed_values),
 		cmocka_unit_test(test_crash_policy_is_read_in_both_forms),
