@@ -49,6 +49,7 @@ int confinement_drop_user(const struct confinement *c) must_check; /* securebits
  * there. -EOPNOTSUPP in level "restricted", which has nothing else, when it is older than CONFINEMENT_RESTRICTED_ABI.
  */
 int confinement_landlock(const struct confinement *c) must_check;
+int confinement_landlock_as(const struct confinement *c, int abi) must_check; /* as on a kernel of that ABI, for the tests */
 int confinement_seccomp(const struct confinement *c) must_check;
 int confinement_landlock_abi(void); /* 0: none */
 

@@ -127,10 +127,10 @@ static int fill_and_restrict(int ruleset_fd, uint32_t handled, const struct conf
 	return syscall(SYS_landlock_restrict_self, ruleset_fd, 0u) < 0 ? -errno : 0;
 }
 
-int confinement_landlock(const struct confinement *c)
+int confinement_landlock_as(const struct confinement *c, int abi)
 {
-	int abi = confinement_landlock_abi(), ruleset_fd, r;
 	struct ruleset ruleset = { .handled_fs = handled_fs(abi) };
+	int ruleset_fd, r;
 
 	if (c->n_paths > CONFINEMENT_MAX_PATHS)
 		return -E2BIG;
@@ -145,7 +145,12 @@ int confinement_landlock(const struct confinement *c)
 	ruleset_fd = (int)syscall(SYS_landlock_create_ruleset, &ruleset, ruleset_size(abi), 0u);
 	if (ruleset_fd < 0)
 		return -errno;
-	r = fill_and_restrict(ruleset_fd, (uint32_t)ruleset.handled_fs, c);
+	r = fill_and_restrict(ruleset_fd, handled_fs(abi), c);
 	(void)close(ruleset_fd);
 	return r;
+}
+
+int confinement_landlock(const struct confinement *c)
+{
+	return confinement_landlock_as(c, confinement_landlock_abi());
 }
