@@ -9,7 +9,7 @@
 #include <unistd.h>
 
 #include "kernel/front/front.h"
-#include "kernel/front/processes.h"
+#include "kernel/sandbox/processes.h"
 #include "protocol/wire/json.h"
 
 #define MAX_MEASURED 512u /* the kernel walks a process's page tables for each */

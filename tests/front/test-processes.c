@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* Tests for kernel/front/processes. */
+/* Tests for kernel/sandbox/processes. */
 #include "tests/unit/test.h"
 
 #include <signal.h>
@@ -7,7 +7,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
-#include "kernel/front/processes.h"
+#include "kernel/sandbox/processes.h"
 #include "tests/front/child.h"
 
 /* A grandchild in a session of its own; it ends with its parent. */

@@ -37,7 +37,7 @@ static void test_nothing_left_is_over_at_once(void **state)
 	struct sweep s;
 
 	(void)state;
-	sweep_start(&s, 1000);
+	sweep_start(&s, NULL, 1000);
 	assert_true(s.running);
 	assert_true(sweep_tick(&s, 1000));
 	assert_false(s.running);
@@ -50,7 +50,7 @@ static void test_who_obeys_is_not_killed(void **state)
 	struct sweep s;
 
 	(void)state;
-	sweep_start(&s, 0);
+	sweep_start(&s, NULL, 0);
 	wait_for_death(child);
 	assert_true(sweep_tick(&s, 1));
 	assert_int_equal(s.n_kills, 0);
@@ -63,7 +63,7 @@ static void test_who_ignores_it_has_its_time_and_nobody_waits(void **state)
 	struct sweep s;
 
 	(void)state;
-	sweep_start(&s, 0);
+	sweep_start(&s, NULL, 0);
 	assert_int_equal(s.next, SWEEP_TERM_USEC);
 	assert_false(sweep_tick(&s, SWEEP_TERM_USEC - 1));
 	assert_int_equal(kill(child, 0), 0);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* processes: what runs below this process, in whatever session or group, as /proc tells it. */
-#ifndef HUSK_FRONT_PROCESSES_H
-#define HUSK_FRONT_PROCESSES_H
+#ifndef HUSK_SANDBOX_PROCESSES_H
+#define HUSK_SANDBOX_PROCESSES_H
 
 #include <sys/types.h>
 

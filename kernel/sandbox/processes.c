@@ -1,6 +1,6 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* processes: what runs below this process. */
-#include "kernel/front/processes.h"
+#include "kernel/sandbox/processes.h"
 
 #include <dirent.h>
 #include <errno.h>
