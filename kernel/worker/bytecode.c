@@ -11,9 +11,9 @@
 #include <stdio.h>
 
 #include "kernel/worker/cache-dir.h"
+#include "kernel/worker/code-file.h"
 
 #define FILE_MAGIC 0x31636b7375680a0dULL
-#define FILE_PREFIX "code-"
 #define MAX_FILES 32 /* interpreters times versions of husk */
 
 struct head {
@@ -174,22 +174,18 @@ static int build_file(struct buffer *file)
 	return file->failed;
 }
 
-/* "code-cpython-311-<magic>-<hash>"; false when the interpreter has no cache tag. */
+/* False when the interpreter has no cache tag. */
 static bool file_name(char *ret_name, size_t size)
 {
 	PyObject *borrowed_implementation = PySys_GetObject("implementation");
 	_py_ref_ PyObject *tag = NULL;
 	const char *text;
-	int n;
 
 	if (borrowed_implementation != NULL)
 		tag = PyObject_GetAttrString(borrowed_implementation, "cache_tag");
 	text = tag != NULL && PyUnicode_Check(tag) ? PyUnicode_AsUTF8AndSize(tag, NULL) : NULL;
 	PyErr_Clear();
-	if (text == NULL || strchr(text, '/') != NULL)
-		return false;
-	n = snprintf(ret_name, size, FILE_PREFIX "%s-%lx-%.16s", text, (unsigned long)PyImport_GetMagicNumber(), embedded_hash);
-	return n > 0 && (size_t)n < size;
+	return text != NULL && code_file_name(text, (long)Py_Version, embedded_hash, ret_name, size);
 }
 
 /* Compiles all modules and keeps them, in memory and, when that is possible, in the file. */
@@ -202,11 +198,19 @@ static void make_cache(int dir_fd, const char *name)
 		PyErr_Clear();
 		return;
 	}
-	cache_dir_prune(dir_fd, FILE_PREFIX, MAX_FILES);
+	cache_dir_prune(dir_fd, CODE_FILE_PREFIX, MAX_FILES);
 	if (cache_file_write(dir_fd, name, buffer_slice(&file)) == 0 && cache_file_map(dir_fd, name, &cache) == 0)
 		return;
 	cache.len = buffer_steal(&file, &data);
 	cache.data = data;
+}
+
+void bytecode_use(int fd)
+{
+	struct slice found;
+
+	if (cache_file_map_fd(fd, &found) == 0 && check_file(found))
+		cache = found;
 }
 
 void bytecode_init(const char *dir)

@@ -126,21 +126,35 @@ int cache_file_read(int dir_fd, const char *name, struct buffer *out)
 	return fd < 0 ? fd : read_all(fd, size, out);
 }
 
+int cache_file_map_fd(int fd, struct slice *ret)
+{
+	struct stat st;
+	void *map;
+
+	if (fstat(fd, &st) < 0)
+		return -errno;
+	if (!S_ISREG(st.st_mode) || st.st_size <= 0 || (uint64_t)st.st_size > CACHE_FILE_MAX)
+		return -EBADMSG;
+	map = mmap(NULL, (size_t)st.st_size, PROT_READ, MAP_PRIVATE, fd, 0);
+	if (map == MAP_FAILED)
+		return -errno;
+	*ret = slice_from(map, (size_t)st.st_size);
+	return 0;
+}
+
 int cache_file_map(int dir_fd, const char *name, struct slice *ret)
 {
 	size_t size;
 	_cleanup_(closep) int fd = open_file(dir_fd, name, &size);
-	void *map;
 
-	if (fd < 0)
-		return fd;
-	if (size == 0)
-		return -EBADMSG;
-	map = mmap(NULL, size, PROT_READ, MAP_PRIVATE, fd, 0);
-	if (map == MAP_FAILED)
-		return -errno;
-	*ret = slice_from(map, size);
-	return 0;
+	return fd < 0 ? fd : cache_file_map_fd(fd, ret);
+}
+
+int cache_file_open(int dir_fd, const char *name)
+{
+	size_t size;
+
+	return open_file(dir_fd, name, &size);
 }
 
 static int write_all(int fd, struct slice content)

@@ -43,11 +43,13 @@ static void restore_preload(void)
 }
 
 /* 3 to 7 are not for children; beyond them there may be the descriptor by which the core was named. */
-static void settle_descriptors(void)
+static void settle_descriptors(int kept)
 {
 	for (int fd = LINK_FD_SOCKET; fd < LINK_FD_END; fd++)
 		(void)fcntl(fd, F_SETFD, FD_CLOEXEC);
-	(void)syscall(SYS_close_range, LINK_FD_END, ~0U, 0);
+	if (kept > LINK_FD_END)
+		(void)syscall(SYS_close_range, LINK_FD_END, kept - 1, 0);
+	(void)syscall(SYS_close_range, MAX(kept + 1, LINK_FD_END), ~0U, 0);
 }
 
 static int send_ready(void)
@@ -119,8 +121,24 @@ static int start_python(const struct core_argv *arguments, struct error *err)
 		PyErr_Print();
 		return error_set(err, -EIO, "the interrupt handler cannot be installed");
 	}
-	bytecode_init(arguments->cache_dir);
+	if (arguments->code_fd >= LINK_FD_END) {
+		bytecode_use(arguments->code_fd);
+		(void)close(arguments->code_fd);
+	} else {
+		bytecode_init(arguments->cache_dir);
+	}
 	return confine(&layers, err);
+}
+
+/* Leaves the compiled modules in the cache directory. No tenant is near. */
+static int prime(const struct core_argv *arguments)
+{
+	struct error err;
+	int r = pyconfig_start(arguments->python, &err);
+
+	if (r == 0)
+		bytecode_init(arguments->cache_dir);
+	return r < 0;
 }
 
 static int worker_main(int argc, char **argv)
@@ -130,9 +148,11 @@ static int worker_main(int argc, char **argv)
 	int r;
 
 	restore_preload();
-	settle_descriptors();
 	if (core_argv_parse(argc, argv, &arguments) < 0)
 		return uplink_fatal(UPLINK_INTERNAL, "the launcher and the core are not of one version");
+	if (arguments.prime)
+		return prime(&arguments);
+	settle_descriptors(arguments.code_fd);
 	r = output_attach(&err);
 	if (r == 0)
 		r = start_python(&arguments, &err);

@@ -2,7 +2,9 @@
 /*
  * husk-worker: the launcher of a worker. Finds the interpreter, says HELLO, and executes it with the core preloaded.
  *
- * usage: husk-worker [--python PATH] [--core PATH] [--cache-dir DIR]     (specs/link.md 2)
+ * usage: husk-worker [--python PATH] [--core PATH] [--cache-dir DIR]                    be a worker
+ *        husk-worker --prepare --record-fd N [--python PATH] [--cache-dir DIR]          find all of it for a later one
+ *        husk-worker --record-fd N [--code-fd N] [--core PATH]                          be that one     (specs/link.md 2)
  */
 #include <fcntl.h>
 #include <getopt.h>
@@ -17,6 +19,7 @@
 #include "kernel/worker/cache-dir.h"
 #include "kernel/worker/core-argv.h"
 #include "kernel/worker/interpreter.h"
+#include "kernel/worker/prepare.h"
 #include "kernel/worker/uplink.h"
 #include "protocol/base/msgpack.h"
 #include "protocol/link/link.h"
@@ -25,11 +28,16 @@ struct options {
 	const char *python;
 	const char *core;
 	const char *cache_dir;
+	bool prepare;
+	int record_fd; /* -1: none */
+	int code_fd;   /* -1: none */
 };
 
 static int usage(void)
 {
 	(void)fputs("usage: husk-worker [--python PATH] [--core PATH] [--cache-dir DIR]\n"
+	            "       husk-worker --prepare --record-fd N [--python PATH] [--cache-dir DIR]\n"
+	            "       husk-worker --record-fd N [--code-fd N] [--core PATH]\n"
 	            "Started by husk-kernel with its link on descriptors 3 to 7.\n",
 	    stderr);
 	return 2;
@@ -41,11 +49,14 @@ static bool parse_options(int argc, char **argv, struct options *ret)
 		{ "python", required_argument, NULL, 'p' },
 		{ "core", required_argument, NULL, 'c' },
 		{ "cache-dir", required_argument, NULL, 'd' },
+		{ "prepare", no_argument, NULL, 'P' },
+		{ "record-fd", required_argument, NULL, 'r' },
+		{ "code-fd", required_argument, NULL, 'o' },
 		{ NULL, 0, NULL, 0 },
 	};
 	int option;
 
-	*ret = (struct options){ .python = NULL };
+	*ret = (struct options){ .record_fd = -1, .code_fd = -1 };
 	while ((option = getopt_long(argc, argv, "", names, NULL)) != -1) {
 		if (option == 'p')
 			ret->python = optarg;
@@ -53,10 +64,16 @@ static bool parse_options(int argc, char **argv, struct options *ret)
 			ret->core = optarg;
 		else if (option == 'd')
 			ret->cache_dir = optarg;
+		else if (option == 'P')
+			ret->prepare = true;
+		else if (option == 'r')
+			ret->record_fd = atoi(optarg);
+		else if (option == 'o')
+			ret->code_fd = atoi(optarg);
 		else
 			return false;
 	}
-	return optind == argc;
+	return optind == argc && (!ret->prepare || ret->record_fd > STDERR_FILENO);
 }
 
 static bool has_link(void)
@@ -67,15 +84,16 @@ static bool has_link(void)
 }
 
 /* Nothing of whoever started the front: nohup's SIG_IGN, a blocked signal, a forgotten descriptor. */
-static void reset_process(void)
+static void reset_process(const struct options *options)
 {
+	unsigned kept = (unsigned)MAX(MAX(options->record_fd, options->code_fd), LINK_FD_END - 1);
 	sigset_t none;
 
 	for (int number = 1; number < NSIG; number++)
 		(void)signal(number, SIG_DFL);
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	(void)syscall(SYS_close_range, LINK_FD_END, ~0U, 0);
+	(void)syscall(SYS_close_range, kept + 1, ~0U, 0);
 }
 
 /* Dies with the front. False when the front has gone before it could be arranged. */
@@ -197,35 +215,89 @@ static int find_interpreter(const struct options *options, int dir_fd, struct in
 	return r < 0 ? r : interpreter_check(ret, err);
 }
 
-int main(int argc, char **argv)
+static int open_cache(struct options *options, char default_dir[PATH_MAX])
+{
+	if (options->cache_dir == NULL && cache_dir_default(default_dir, PATH_MAX) == 0)
+		options->cache_dir = default_dir;
+	return options->cache_dir != NULL ? cache_dir_open(options->cache_dir) : -1;
+}
+
+/* Says on stderr why not. */
+static int prepare(struct options *options)
 {
 	_cleanup_(interpreter_deinitp) struct interpreter interpreter = { .hexversion = 0 };
-	struct options options;
+	char default_dir[PATH_MAX], core[PATH_MAX];
 	struct error err;
-	char default_dir[PATH_MAX];
-	char core[PATH_MAX];
-	bool has_cache;
-	int dir_fd;
+	_cleanup_(closep) int dir_fd = open_cache(options, default_dir);
 	int r;
 
-	if (!parse_options(argc, argv, &options) || !has_link())
-		return usage();
-	if (!follow_parent())
+	prepare_environment();
+	r = find_interpreter(options, dir_fd, &interpreter, &err);
+	if (r == 0)
+		r = find_core(options->core, core, &err);
+	if (r == 0)
+		r = prepare_write(&interpreter, core, options->cache_dir, dir_fd, options->record_fd, &err);
+	if (r == 0)
 		return 0;
-	reset_process();
-	if (options.cache_dir == NULL && cache_dir_default(default_dir, sizeof(default_dir)) == 0)
-		options.cache_dir = default_dir;
-	dir_fd = options.cache_dir != NULL ? cache_dir_open(options.cache_dir) : -1;
-	r = find_interpreter(&options, dir_fd, &interpreter, &err);
-	if (r < 0)
-		return uplink_fatal(fatal_code(r), "%s", err.text);
-	r = find_core(options.core, core, &err);
+	(void)fprintf(stderr, "%s", err.text);
+	return 1;
+}
+
+/* HELLO, then the interpreter. cache: what the core is told of its compiled code. */
+static int become(const struct interpreter *i, const struct options *options, const char *cache)
+{
+	char core[PATH_MAX];
+	struct error err;
+	int r = find_core(options->core, core, &err);
+
 	if (r < 0)
 		return uplink_fatal(UPLINK_INTERNAL, "%s", err.text);
-	has_cache = dir_fd >= 0;
-	closep(&dir_fd);
-	if (send_hello(&interpreter) < 0)
+	if (send_hello(i) < 0)
 		return 0; /* the front is gone */
-	r = execute(&interpreter, core, has_cache ? options.cache_dir : "", &err);
+	(void)execute(i, core, cache, &err);
 	return uplink_fatal(UPLINK_INTERNAL, "%s", err.text);
+}
+
+static int become_prepared(const struct options *options)
+{
+	_cleanup_(interpreter_deinitp) struct interpreter interpreter = { .hexversion = 0 };
+	char cache[32] = "";
+	struct error err;
+	int r = prepare_read(options->record_fd, &interpreter, &err);
+
+	if (r < 0)
+		return uplink_fatal(UPLINK_INTERNAL, "%s", err.text);
+	(void)close(options->record_fd);
+	if (options->code_fd >= 0)
+		(void)snprintf(cache, sizeof(cache), CORE_ARGV_FD "%d", options->code_fd);
+	return become(&interpreter, options, cache);
+}
+
+static int become_found(struct options *options)
+{
+	_cleanup_(interpreter_deinitp) struct interpreter interpreter = { .hexversion = 0 };
+	char default_dir[PATH_MAX];
+	struct error err;
+	int dir_fd = open_cache(options, default_dir);
+	int r = find_interpreter(options, dir_fd, &interpreter, &err);
+	bool has_cache = dir_fd >= 0;
+
+	closep(&dir_fd);
+	if (r < 0)
+		return uplink_fatal(fatal_code(r), "%s", err.text);
+	return become(&interpreter, options, has_cache ? options->cache_dir : "");
+}
+
+int main(int argc, char **argv)
+{
+	struct options options;
+
+	if (!parse_options(argc, argv, &options) || (!options.prepare && !has_link()))
+		return usage();
+	if (options.prepare)
+		return prepare(&options);
+	if (!follow_parent())
+		return 0;
+	reset_process(&options);
+	return options.record_fd >= 0 ? become_prepared(&options) : become_found(&options);
 }
