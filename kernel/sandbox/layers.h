@@ -34,7 +34,8 @@ extern const struct layer_row layer_rows[LAYER_COUNT];
 uint32_t layers_needed(enum sandbox_level level);
 
 /*
- * Fault injection: HUSK_FAULT_LAYER=<name> makes that step fail with EPERM, in builds for tests and in all others, because what it can do
+ * Fault injection: HUSK_FAULT_LAYER=<name> makes that step fail with EPERM, in builds for tests and in all others,
+ * because what it can do
  * is to refuse a start. Read once, by the process that starts the sandbox; the kernel that is being refused says so.
  */
 int layers_fault(void); /* an enum layer, or -1 */

@@ -1,0 +1,370 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * holder: pid 1 of a sandbox.
+ *
+ * While it serves, it waits in one place (poll) and never blocks in a send: what it has to report is kept as state
+ * until the
+ * socket takes it. It knows the worker's pid and no other: orphans without end are reaped without a word.
+ */
+#include "kernel/sandbox/holder.h"
+
+#include <fcntl.h>
+#include <net/if.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/ioctl.h>
+#include <sys/mount.h>
+#include <sys/prctl.h>
+#include <sys/signalfd.h>
+#include <sys/socket.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+#include <time.h>
+
+#include "kernel/sandbox/processes.h"
+#include "kernel/sandbox/rootfs.h"
+#include "kernel/sandbox/spawn.h"
+
+struct holder {
+	struct sandbox_plan *plan;
+	int lifeline;
+	int signals;
+	uint32_t layers;
+	pid_t worker;    /* 0: none */
+	uint32_t serial; /* of the last one */
+	bool exited;     /* EXITED is still to be said */
+	int status;
+	bool emptying; /* EMPTY is to be said when nothing is left */
+};
+
+/* ---- words ---- */
+
+static bool say(const struct holder *h, const struct holder_report *report, int fd)
+{
+	struct iovec iov = {(void *)(uintptr_t)report, sizeof(*report)};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control = {0};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (fd >= 0) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = sizeof(control.bytes);
+		*CMSG_FIRSTHDR(&m) = (struct cmsghdr){
+		    .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), &fd, sizeof(fd));
+	}
+	return sendmsg(h->lifeline, &m, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+}
+
+static _Noreturn void give_up(const struct holder *h, enum layer layer, const struct error *err)
+{
+	struct holder_report report = {
+	    .event = HOLDER_FAILED, .layer = (int32_t)layer, .level = h->plan->level, .error = *err};
+
+	(void)say(h, &report, -1);
+	_exit(1);
+}
+
+static void done(struct holder *h, enum layer layer, int r, struct error *err)
+{
+	if (r == 0 && h->plan->fault == (int)layer)
+		r = error_set(err, -EPERM, "made to fail by HUSK_FAULT_LAYER");
+	if (r < 0)
+		give_up(h, layer, err);
+	h->layers |= 1u << layer;
+}
+
+/* ---- steps ---- */
+
+static int write_own(const char *path, const char *text, struct error *err)
+{
+	_cleanup_(closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
+		return error_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
+	return 0;
+}
+
+/* An ordinary user maps the one id that it has; groups cannot be set then. */
+static int map_own_ids(const struct sandbox_plan *plan, struct error *err)
+{
+	char map[64];
+	int r = write_own("/proc/self/setgroups", "deny", err);
+
+	(void)snprintf(map, sizeof(map), "%d %u 1", PLAN_TENANT_UID, (unsigned)plan->tenant_uid);
+	if (r == 0)
+		r = write_own("/proc/self/uid_map", map, err);
+	(void)snprintf(map, sizeof(map), "%d %u 1", PLAN_TENANT_UID, (unsigned)plan->own_gid);
+	return r < 0 ? r : write_own("/proc/self/gid_map", map, err);
+}
+
+static int become_root_inside(int go_fd, struct error *err)
+{
+	char byte;
+
+	if (read(go_fd, &byte, 1) != 1)
+		return error_set(err, -EPERM, "the ids were not mapped");
+	(void)close(go_fd);
+	if (syscall(SYS_setresgid, 0, 0, 0) < 0 || syscall(SYS_setgroups, 0, NULL) < 0 ||
+	    syscall(SYS_setresuid, 0, 0, 0) < 0)
+		return error_set(err, -errno, "cannot take the sandbox's own ids: %s", strerror(errno));
+	return 0;
+}
+
+/* No tenant may make a namespace in which it would have capabilities; seccomp refuses it too. */
+static int forbid_nested_namespaces(struct error *err)
+{
+	return write_own("/proc/sys/user/max_user_namespaces", "0", err);
+}
+
+static int loopback_up(struct error *err)
+{
+	_cleanup_(closep) int fd = socket(AF_INET, SOCK_DGRAM | SOCK_CLOEXEC, 0);
+	struct ifreq request = {.ifr_flags = IFF_UP | IFF_RUNNING};
+
+	(void)snprintf(request.ifr_name, sizeof(request.ifr_name), "lo");
+	if (fd < 0 || ioctl(fd, SIOCSIFFLAGS, &request) < 0)
+		return error_set(err, -errno, "cannot bring the loopback device up: %s", strerror(errno));
+	return 0;
+}
+
+/* A proc of this pid namespace that shows all of it, for the owner alone. */
+static int open_proc(void)
+{
+	_cleanup_(closep) int context = fsopen("proc", FSOPEN_CLOEXEC);
+
+	if (context < 0 || fsconfig(context, FSCONFIG_CMD_CREATE, NULL, NULL, 0) < 0)
+		return -1;
+	return fsmount(context, FSMOUNT_CLOEXEC,
+		       MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC);
+}
+
+/* What a child needs to confine itself, and CAP_KILL. The child gives up the rest. */
+static int drop_capabilities(struct error *err)
+{
+	static const int kept[] = {5 /* KILL */, 6 /* SETGID */, 7 /* SETUID */, 8 /* SETPCAP */};
+	struct {
+		uint32_t version;
+		int pid;
+	} header = {0x20080522, 0};
+	struct {
+		uint32_t effective, permitted, inheritable;
+	} data[2] = {{0}};
+	uint32_t mask = 0;
+
+	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
+		mask |= 1u << kept[i];
+	for (int i = 0; i < 64; i++)
+		if (!(i < 32 && (mask & 1u << i)) && prctl(PR_CAPBSET_READ, i) == 1 && prctl(PR_CAPBSET_DROP, i) < 0)
+			return error_set(err, -errno, "cannot drop capability %d from the bounding set: %s", i,
+					 strerror(errno));
+	data[0].effective = data[0].permitted = mask;
+	if (syscall(SYS_capset, &header, data) < 0)
+		return error_set(err, -errno, "cannot drop capabilities: %s", strerror(errno));
+	return 0;
+}
+
+static void set_up_namespaces(struct holder *h, int go_fd, struct error *err)
+{
+	struct sandbox_plan *plan = h->plan;
+
+	done(h, LAYER_namespaces, 0, err); /* this process is in them */
+	done(h, LAYER_id_map, go_fd >= 0 ? become_root_inside(go_fd, err) : map_own_ids(plan, err), err);
+	if (forbid_nested_namespaces(err) < 0)
+		give_up(h, LAYER_namespaces, err);
+	done(h, LAYER_root, plan->as_root ? 0 : rootfs_open_trees(plan, -1, err), err);
+	done(h, LAYER_root, rootfs_build(plan, err), err);
+	done(h, LAYER_proc, rootfs_mount_proc(plan, err), err);
+	done(h, LAYER_workspace, rootfs_mount_workspace(plan, err), err);
+	done(h, LAYER_root, rootfs_enter(plan, err), err);
+	if (plan->profile->network != PROFILE_NETWORK_HOST)
+		done(h, LAYER_network, loopback_up(err), err);
+	if (sethostname("husk", 4) < 0)
+		give_up(h, LAYER_namespaces, err);
+}
+
+/* ---- service ---- */
+
+static void reap(struct holder *h)
+{
+	struct signalfd_siginfo info;
+	int status;
+	pid_t pid;
+
+	(void)!read(h->signals, &info, sizeof(info));
+	while ((pid = waitpid(-1, &status, WNOHANG)) > 0) {
+		if (pid != h->worker)
+			continue;
+		h->worker = 0;
+		h->exited = true;
+		h->status = status;
+	}
+}
+
+/* As pid 1 one call reaches all; without a pid namespace each has to be found. */
+static void kill_all(const struct holder *h)
+{
+	if (h->plan->level >= SANDBOX_FULL_NOCG)
+		(void)kill(-1, SIGKILL);
+	else
+		(void)processes_signal(SIGKILL);
+}
+
+static bool is_empty(void)
+{
+	return waitpid(-1, NULL, WNOHANG | __WALL) < 0 && errno == ECHILD;
+}
+
+static void report_what_is_due(struct holder *h)
+{
+	struct holder_report report = {.serial = h->serial, .level = h->plan->level, .layers = h->layers};
+
+	if (h->exited) {
+		report.event = HOLDER_EXITED;
+		report.status = h->status;
+		h->exited = !say(h, &report, -1);
+	}
+	if (h->emptying && !h->exited) {
+		reap(h);
+		if (h->worker || !is_empty()) {
+			kill_all(h);
+			return;
+		}
+		report.event = HOLDER_EMPTY;
+		h->emptying = !say(h, &report, -1);
+	}
+}
+
+static void spawn(struct holder *h, const struct holder_command *command, int fds[], size_t n_fds)
+{
+	struct holder_report report = {.event = HOLDER_SPAWNED, .serial = command->serial, .level = h->plan->level};
+	int pidfd = -1, r = -EBUSY;
+
+	if (h->worker)
+		(void)error_set(&report.error, r, "the last worker still runs");
+	else
+		r = spawn_worker(h->plan, fds, n_fds, &report, &pidfd);
+	if (r < 0) {
+		report.event = HOLDER_SPAWN_FAILED;
+	} else {
+		h->worker = r;
+		h->serial = command->serial;
+		report.layers |= h->layers;
+	}
+	(void)say(h, &report, pidfd);
+	closep(&pidfd);
+}
+
+static _Noreturn void end(const struct holder *h)
+{
+	/* pid 1 takes its namespace with it. */
+	for (int i = 0; h->plan->level < SANDBOX_FULL_NOCG && i < 100 && !is_empty(); i++) {
+		struct timespec wait = {0, 2000000};
+
+		kill_all(h);
+		(void)nanosleep(&wait, NULL);
+		while (waitpid(-1, NULL, WNOHANG) > 0)
+			continue;
+	}
+	_exit(0);
+}
+
+static void obey(struct holder *h)
+{
+	struct holder_command command;
+	int fds[HOLDER_MAX_FDS];
+	size_t n_fds = 0;
+	struct iovec iov = {&command, sizeof(command)};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(fds))];
+	} control;
+	struct msghdr m = {
+	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+	ssize_t n = recvmsg(h->lifeline, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return;
+	if (n != sizeof(command))
+		end(h);
+	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
+		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
+			continue;
+		n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
+		memcpy(fds, CMSG_DATA(c), n_fds * sizeof(int));
+	}
+	if (command.order == HOLDER_SPAWN)
+		spawn(h, &command, fds, n_fds);
+	else if (command.order == HOLDER_KILL_ALL) {
+		h->emptying = true;
+		kill_all(h);
+	}
+	for (size_t i = 0; i < n_fds; i++)
+		(void)close(fds[i]);
+}
+
+static _Noreturn void serve(struct holder *h)
+{
+	struct pollfd fds[2] = {{.fd = h->lifeline}, {.fd = h->signals, .events = POLLIN}};
+
+	for (;;) {
+		fds[0].events = (short)(POLLIN | (h->exited ? POLLOUT : 0));
+		if (poll(fds, 2, h->emptying ? 2 : -1) < 0 && errno != EINTR)
+			_exit(1);
+		if (fds[1].revents)
+			reap(h);
+		if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
+			obey(h);
+		report_what_is_due(h);
+	}
+}
+
+static int watch_children(struct holder *h, struct error *err)
+{
+	sigset_t set;
+
+	(void)sigfillset(&set);
+	(void)sigprocmask(SIG_SETMASK, &set, NULL);
+	(void)sigemptyset(&set);
+	(void)sigaddset(&set, SIGCHLD);
+	h->signals = signalfd(-1, &set, SFD_CLOEXEC | SFD_NONBLOCK);
+	if (h->signals < 0)
+		return error_set(err, -errno, "cannot make a signalfd: %s", strerror(errno));
+	return 0;
+}
+
+void holder_main(struct sandbox_plan *plan, int lifeline, int go_fd)
+{
+	struct holder h = {.plan = plan, .lifeline = lifeline};
+	struct holder_report report = {.event = HOLDER_READY};
+	struct error err = {0};
+	int proc_fd = -1;
+
+	(void)prctl(PR_SET_NAME, "husk-holder");
+	if (watch_children(&h, &err) < 0)
+		give_up(&h, LAYER_session, &err);
+	if (plan->n_attach)
+		h.layers |= LAYER_BIT(cgroup);
+	if (plan->level >= SANDBOX_FULL_NOCG) {
+		set_up_namespaces(&h, go_fd, &err);
+		proc_fd = open_proc();
+		if (drop_capabilities(&err) < 0)
+			give_up(&h, LAYER_user, &err);
+	} else {
+		(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+		done(&h, LAYER_workspace,
+		     chdir(plan->cwd) < 0 ? error_set(&err, -errno, "cannot enter %s: %s", plan->cwd, strerror(errno))
+					  : 0,
+		     &err);
+	}
+	report.level = plan->level;
+	report.layers = h.layers;
+	(void)say(&h, &report, proc_fd);
+	closep(&proc_fd);
+	serve(&h);
+}

@@ -1,0 +1,256 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * keeper: makes holders and clears away.
+ *
+ * It obeys the front only until the front begins to serve (SEAL): from then on nothing that a taken-over front says is
+ * heard. Its
+ * signals are blocked, because clients signal the process group.
+ */
+#include "kernel/sandbox/keeper.h"
+
+#include <fcntl.h>
+#include <linux/sched.h>
+#include <poll.h>
+#include <sched.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "kernel/sandbox/holder.h"
+#include "kernel/sandbox/rootfs.h"
+
+#define HOLDER_END_MSEC 1000
+
+struct keeper {
+	struct sandbox_plan *plan;
+	struct cgroup *cgroup;
+	int control;
+	pid_t holder;
+	int holder_pidfd;
+	bool sealed;
+	struct {
+		char path[KEEPER_MAX_PATH];
+		struct stat st; /* when it was named: another kernel may have put another file there */
+	} files[KEEPER_MAX_FILES];
+	size_t n_files;
+};
+
+/* ---- a holder ---- */
+
+static uint64_t namespaces(const struct sandbox_plan *plan)
+{
+	uint64_t flags = CLONE_NEWUSER | CLONE_NEWPID | CLONE_NEWNS | CLONE_NEWIPC | CLONE_NEWUTS | CLONE_NEWCGROUP;
+
+	if (plan->level < SANDBOX_FULL_NOCG)
+		return 0;
+	return flags | (plan->profile->network == PROFILE_NETWORK_HOST ? 0 : CLONE_NEWNET);
+}
+
+/* Everything but these; they are not many, and above the standard ones. */
+static void close_others(const int kept[], size_t n)
+{
+	for (unsigned from = 3;;) {
+		unsigned next = ~0U;
+
+		for (size_t i = 0; i < n; i++)
+			if (kept[i] >= (int)from && (unsigned)kept[i] < next)
+				next = (unsigned)kept[i];
+		if (next > from)
+			(void)syscall(SYS_close_range, from, next == ~0U ? next : next - 1, 0);
+		if (next == ~0U)
+			return;
+		from = next + 1;
+	}
+}
+
+static _Noreturn void become_holder(const struct keeper *k, int lifeline, int go_fd)
+{
+	int kept[PLAN_MAX_TREES * 2 + CGROUP_MAX_ATTACH + HOLDER_MAX_FDS];
+	struct sandbox_plan *plan = k->plan;
+	size_t n = 0;
+
+	kept[n++] = lifeline;
+	kept[n++] = go_fd;
+	for (size_t i = 0; i < plan->n_trees; i++) {
+		kept[n++] = plan->trees[i].mount_fd;
+		kept[n++] = plan->trees[i].source_fd;
+	}
+	for (size_t i = 0; i < plan->n_attach; i++)
+		kept[n++] = plan->attach[i];
+	for (size_t i = 0; i < plan->n_passed; i++)
+		kept[n++] = plan->passed[i];
+	close_others(kept, n);
+	holder_main(plan, lifeline, go_fd);
+}
+
+static int write_map(pid_t pid, const char *name, const char *text)
+{
+	char path[64];
+	_cleanup_(closep) int fd = -1;
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
+	fd = open(path, O_WRONLY | O_CLOEXEC);
+	return fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) ? -errno : 0;
+}
+
+/* Root of the sandbox is an id without rights on the host, and so is its tenant. */
+static int map_ids(const struct sandbox_plan *plan, pid_t pid)
+{
+	char map[128];
+	int r;
+
+	(void)snprintf(map, sizeof(map), "0 %u 1\n%d %u 1\n", (unsigned)plan->holder_uid, PLAN_TENANT_UID,
+		       (unsigned)plan->tenant_uid);
+	r = write_map(pid, "gid_map", map);
+	return r < 0 ? r : write_map(pid, "uid_map", map);
+}
+
+static void report_failure(int lifeline, const struct sandbox_plan *plan, enum layer layer, const struct error *err)
+{
+	struct holder_report report = {
+	    .event = HOLDER_FAILED, .level = plan->level, .layer = (int32_t)layer, .error = *err};
+
+	(void)send(lifeline, &report, sizeof(report), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
+/*
+ * The namespace belongs to who makes it: to the front's id, which may then signal this sandbox and nothing else of the
+ * machine.
+ */
+static pid_t clone_holder(struct keeper *k, int lifeline, int go[2])
+{
+	struct clone_args args = {.flags = namespaces(k->plan) | CLONE_PIDFD,
+				  .exit_signal = SIGCHLD,
+				  .pidfd = (uint64_t)(uintptr_t)&k->holder_pidfd};
+	bool as_front = k->plan->as_root && args.flags & CLONE_NEWUSER;
+	pid_t pid = -1;
+	int saved;
+
+	if (as_front && (syscall(SYS_setresgid, -1, k->plan->front_uid, -1) < 0 ||
+			 syscall(SYS_setresuid, -1, k->plan->front_uid, -1) < 0))
+		return -1;
+	if (k->plan->fault == LAYER_namespaces && k->plan->level >= SANDBOX_FULL_NOCG)
+		errno = EPERM;
+	else
+		pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+	if (pid == 0)
+		become_holder(k, lifeline, as_front ? go[0] : -1);
+	saved = errno;
+	if (as_front && (syscall(SYS_setresuid, -1, 0, -1) < 0 || syscall(SYS_setresgid, -1, 0, -1) < 0))
+		_exit(1);
+	errno = saved;
+	return pid;
+}
+
+static void make(struct keeper *k, enum sandbox_level level, int lifeline)
+{
+	struct error err = {0};
+	int go[2], r = 0;
+
+	k->plan->level = level;
+	if (k->plan->as_root && level >= SANDBOX_FULL_NOCG)
+		r = rootfs_open_trees(k->plan, k->plan->tenant_ns, &err);
+	if (r < 0 || pipe2(go, O_CLOEXEC) < 0) {
+		report_failure(lifeline, k->plan, LAYER_root, &err);
+		return;
+	}
+	k->holder = clone_holder(k, lifeline, go);
+	(void)close(go[0]);
+	if (k->holder < 0) {
+		k->holder = 0;
+		(void)error_set(&err, -errno, "cannot make namespaces: %s", strerror(errno));
+		report_failure(lifeline, k->plan, LAYER_namespaces, &err);
+	} else if (k->plan->as_root && level >= SANDBOX_FULL_NOCG) {
+		r = map_ids(k->plan, k->holder);
+		(void)!write(go[1], "", r == 0);
+	}
+	(void)close(go[1]);
+}
+
+/* ---- the end ---- */
+
+static void end_holder(struct keeper *k)
+{
+	struct pollfd p = {.fd = k->holder_pidfd, .events = POLLIN};
+
+	if (!k->holder)
+		return;
+	if (poll(&p, 1, HOLDER_END_MSEC) <= 0)
+		(void)kill(k->holder, SIGKILL);
+	(void)waitpid(k->holder, NULL, 0);
+	(void)close(k->holder_pidfd);
+	k->holder = 0;
+}
+
+static _Noreturn void clear_away(struct keeper *k)
+{
+	int code = 0;
+
+	end_holder(k);
+	if (k->cgroup && (cgroup_kill(k->cgroup) < 0 || cgroup_remove(k->cgroup) < 0))
+		code = 1; /* a later kernel removes it: cgroup_remove_stale() */
+	for (size_t i = 0; i < k->n_files; i++) {
+		struct stat now;
+
+		if (lstat(k->files[i].path, &now) == 0 && now.st_ino == k->files[i].st.st_ino &&
+		    now.st_dev == k->files[i].st.st_dev)
+			(void)unlink(k->files[i].path);
+	}
+	_exit(code);
+}
+
+/* ---- service ---- */
+
+static void obey(struct keeper *k)
+{
+	struct keeper_command command;
+	int fd = -1;
+	struct iovec iov = {&command, sizeof(command)};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr m = {
+	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+	ssize_t n;
+
+	do
+		n = recvmsg(k->control, &m, MSG_CMSG_CLOEXEC);
+	while (n < 0 && errno == EINTR);
+	if (n <= 0)
+		clear_away(k);
+	if (CMSG_FIRSTHDR(&m) && CMSG_FIRSTHDR(&m)->cmsg_type == SCM_RIGHTS)
+		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
+	if (n == sizeof(command) && !k->sealed) {
+		command.path[sizeof(command.path) - 1] = '\0';
+		if (command.order == KEEPER_MAKE && fd >= 0) {
+			end_holder(k);
+			make(k, (enum sandbox_level)command.level, fd);
+		} else if (command.order == KEEPER_REMOVE && k->n_files < KEEPER_MAX_FILES) {
+			memcpy(k->files[k->n_files].path, command.path, sizeof(command.path));
+			k->n_files += lstat(command.path, &k->files[k->n_files].st) == 0;
+		} else if (command.order == KEEPER_SEAL) {
+			k->sealed = true;
+		}
+	}
+	closep(&fd);
+}
+
+void keeper_main(struct sandbox_plan *plan, int control, struct cgroup *cgroup)
+{
+	struct keeper k = {.plan = plan, .cgroup = cgroup, .control = control, .holder_pidfd = -1};
+	sigset_t all;
+
+	(void)prctl(PR_SET_NAME, "husk-keeper");
+	(void)prctl(PR_SET_DUMPABLE,
+		    1); /* it has no secret, and a holder of an ordinary user writes its own /proc/self/uid_map */
+	(void)sigfillset(&all);
+	(void)sigprocmask(SIG_SETMASK, &all, NULL);
+	for (;;)
+		obey(&k);
+}

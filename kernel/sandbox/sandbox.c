@@ -1,0 +1,414 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sandbox: one kernel's sandbox, as its front has it.
+ *
+ * Two sockets leave the front: the lifeline to the holder, and control to the keeper. When the front ends in whatever
+ * way, both close:
+ * the holder ends everything in the sandbox, the keeper clears away the rest.
+ */
+#include "kernel/sandbox/sandbox.h"
+
+#include <fcntl.h>
+#include <poll.h>
+#include <signal.h>
+#include <stdio.h>
+#include <string.h>
+#include <sys/prctl.h>
+#include <sys/socket.h>
+#include <sys/stat.h>
+#include <sys/syscall.h>
+#include <sys/wait.h>
+
+#include "kernel/sandbox/keeper.h"
+#include "kernel/sandbox/layout.h"
+#include "kernel/sandbox/remove-tree.h"
+#include "kernel/sandbox/uids.h"
+#include "protocol/base/clock.h"
+
+#define END_MSEC 3000
+#define READY_MSEC 10000
+
+struct sandbox {
+	struct sandbox_plan plan;
+	struct plan_tree trees[PLAN_MAX_TREES];
+	struct cgroup *cgroup;
+	struct uids uids;
+	int lifeline;
+	int control;
+	pid_t keeper;
+	int proc_fd;
+	bool ready;
+	uint32_t layers;
+	uint32_t serial;
+	uint64_t memory_peak;
+	char own_workspace[64]; /* a directory that goes with the kernel; "" */
+	char why_not[512];      /* the level is not the profile's */
+};
+
+/* ---- words ---- */
+
+static int send_with_fds(int socket, const void *data, size_t len, const int fds[], size_t n_fds)
+{
+	struct iovec iov = {(void *)(uintptr_t)data, len};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(HOLDER_MAX_FDS * sizeof(int))];
+	} control = {0};
+	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
+
+	if (n_fds > 0) {
+		m.msg_control = control.bytes;
+		m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
+		*CMSG_FIRSTHDR(&m) = (struct cmsghdr){
+		    .cmsg_len = CMSG_LEN(n_fds * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
+		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), fds, n_fds * sizeof(int));
+	}
+	return sendmsg(socket, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
+}
+
+static int tell_keeper(const struct sandbox *s, enum keeper_order order, enum sandbox_level level, const char *path,
+		       int fd)
+{
+	struct keeper_command command = {.order = order, .level = level};
+
+	(void)snprintf(command.path, sizeof(command.path), "%s", path);
+	return send_with_fds(s->control, &command, sizeof(command), &fd, fd >= 0);
+}
+
+/* A holder at that level, with a lifeline of its own. */
+static int make_holder(struct sandbox *s, enum sandbox_level level, struct error *err)
+{
+	int pair[2], r;
+
+	closep(&s->lifeline);
+	s->lifeline = -1;
+	s->plan.level = level;
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_set(err, -errno, "cannot make a socket pair: %s", strerror(errno));
+	s->lifeline = pair[0];
+	r = tell_keeper(s, KEEPER_MAKE, level, "", pair[1]);
+	(void)close(pair[1]);
+	return r < 0 ? error_set(err, r, "the sandbox's keeper has ended") : 0;
+}
+
+/* ---- making ---- */
+
+static int take_uids(struct sandbox *s, struct error *err)
+{
+	struct sandbox_plan *plan = &s->plan;
+	int r;
+
+	plan->as_root = geteuid() == 0;
+	plan->own_gid = getegid();
+	plan->front_uid = plan->holder_uid = plan->tenant_uid = geteuid();
+	if (!plan->as_root)
+		return 0;
+	r = uids_lease(NULL, NULL, &s->uids, err);
+	if (r < 0)
+		return r;
+	plan->front_uid = s->uids.front;
+	plan->holder_uid = s->uids.holder;
+	plan->tenant_uid = s->uids.tenant;
+	return 0;
+}
+
+/* Level full must have control groups; below it they serve where they can be had. */
+static int take_cgroup(struct sandbox *s, enum sandbox_level level, struct error *err)
+{
+	const struct profile *p = s->plan.profile;
+	int r;
+
+	s->plan.n_attach = 0;
+	if (level == SANDBOX_FULL_NOCG)
+		return 0;
+	r = s->plan.fault == LAYER_cgroup ? error_set(err, -ENOTSUP, "made to fail by HUSK_FAULT_LAYER")
+					  : cgroup_new(NULL, p->cgroup_parent, &s->cgroup, err);
+	if (r == 0)
+		(void)cgroup_remove_stale(s->cgroup);
+	if (r == 0)
+		r = cgroup_set_limits(s->cgroup, &p->limits, err);
+	if (r == 0)
+		s->plan.n_attach = cgroup_attach_fds(s->cgroup, s->plan.attach);
+	return level < SANDBOX_FULL && r == -ENOTSUP ? 0 : r;
+}
+
+/* Without a root of its own a worker has a directory of the host. */
+static int take_workspace(struct sandbox *s, struct error *err)
+{
+	const char *base = s->plan.as_root ? "/run" : getenv("XDG_RUNTIME_DIR");
+
+	if (s->plan.level >= SANDBOX_FULL_NOCG)
+		return 0;
+	s->plan.cwd = s->plan.profile->workspace;
+	if (s->plan.cwd)
+		return 0;
+	(void)snprintf(s->own_workspace, sizeof(s->own_workspace), "%s/husk-workspace.XXXXXX",
+		       base && base[0] == '/' && strlen(base) < 32 ? base : "/tmp");
+	if (!mkdtemp(s->own_workspace) ||
+	    (s->plan.as_root && chown(s->own_workspace, s->plan.tenant_uid, s->plan.tenant_uid) < 0))
+		return error_set(err, -errno, "cannot make the workspace %s: %s", s->own_workspace, strerror(errno));
+	s->plan.cwd = s->own_workspace;
+	return 0;
+}
+
+static int start_keeper(struct sandbox *s, struct error *err)
+{
+	int pair[2];
+
+	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_set(err, -errno, "cannot make a socket pair: %s", strerror(errno));
+	s->keeper = fork();
+	if (s->keeper == 0) {
+		(void)close(pair[0]);
+		keeper_main(&s->plan, pair[1], s->cgroup);
+	}
+	(void)close(pair[1]);
+	s->control = pair[0];
+	return s->keeper < 0 ? error_set(err, -errno, "cannot fork the sandbox's keeper: %s", strerror(errno)) : 0;
+}
+
+static void wait_for_keeper(struct sandbox *s)
+{
+	int pidfd = (int)syscall(SYS_pidfd_open, s->keeper, 0);
+	struct pollfd p = {.fd = pidfd, .events = POLLIN};
+
+	if (pidfd >= 0 && poll(&p, 1, END_MSEC) <= 0)
+		(void)kill(s->keeper, SIGKILL);
+	(void)waitpid(s->keeper, NULL, 0);
+	closep(&pidfd);
+	s->keeper = 0;
+}
+
+/* ---- reports ---- */
+
+static int receive(struct sandbox *s, struct holder_report *ret, int *ret_fd)
+{
+	struct iovec iov = {ret, sizeof(*ret)};
+	union {
+		struct cmsghdr align;
+		char bytes[CMSG_SPACE(sizeof(int))];
+	} control;
+	struct msghdr m = {
+	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
+	ssize_t n = recvmsg(s->lifeline, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	if (n != sizeof(*ret))
+		return -EPIPE;
+	*ret_fd = -1;
+	if (CMSG_FIRSTHDR(&m) && CMSG_FIRSTHDR(&m)->cmsg_type == SCM_RIGHTS)
+		memcpy(ret_fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
+	ret->error.text[sizeof(ret->error.text) - 1] = '\0';
+	if (ret->event == HOLDER_READY) {
+		s->ready = true;
+		s->layers = ret->layers;
+		closep(&s->proc_fd);
+		s->proc_fd = *ret_fd;
+		*ret_fd = -1;
+	} else if (ret->event == HOLDER_SPAWNED) {
+		s->layers = ret->layers;
+	}
+	return 1;
+}
+
+int sandbox_receive(struct sandbox *s, struct holder_report *ret, int *ret_fd)
+{
+	return receive(s, ret, ret_fd);
+}
+
+/* ---- the start ---- */
+
+static int explain(const struct sandbox *s, const struct holder_report *failed, struct error *err)
+{
+	bool known = failed->layer >= 0 && failed->layer < LAYER_COUNT;
+	const char *advice = known ? layer_rows[failed->layer].advice : "";
+
+	return error_set(err, -EPERM, "level %s: %s: %s%s%s", sandbox_level_names[s->plan.level],
+			 known ? layer_rows[failed->layer].what : "the sandbox", failed->error.text,
+			 advice[0] ? "; " : "", advice);
+}
+
+static int wait_until_ready(struct sandbox *s, struct error *err)
+{
+	uint64_t end = clock_monotonic_usec() + READY_MSEC * USEC_PER_MSEC;
+	struct holder_report report;
+	int fd, r;
+
+	while (!s->ready) {
+		struct pollfd p = {.fd = s->lifeline, .events = POLLIN};
+		uint64_t now = clock_monotonic_usec();
+
+		if (now >= end)
+			return error_set(err, -ETIMEDOUT, "the sandbox was not ready within %d s", READY_MSEC / 1000);
+		(void)poll(&p, 1, (int)((end - now) / USEC_PER_MSEC + 1));
+		r = receive(s, &report, &fd);
+		if (r < 0)
+			return error_set(err, r, "the sandbox's pid 1 has ended before it was ready");
+		if (r > 0 && report.event == HOLDER_FAILED)
+			return explain(s, &report, err);
+	}
+	return 0;
+}
+
+static void undo(struct sandbox *s)
+{
+	closep(&s->lifeline);
+	closep(&s->control);
+	s->lifeline = s->control = -1;
+	if (s->keeper > 0)
+		wait_for_keeper(s);
+	else if (s->cgroup && cgroup_remove(s->cgroup) < 0)
+		s->plan.n_attach = 0; /* a later kernel removes it */
+	s->cgroup = cgroup_free(s->cgroup);
+	if (s->own_workspace[0])
+		remove_tree(s->own_workspace);
+	s->own_workspace[0] = '\0';
+}
+
+static int try_level(struct sandbox *s, enum sandbox_level level, const struct environment *environment,
+		     struct error *err)
+{
+	int r;
+
+	s->plan.level = level;
+	s->plan.n_trees = 0;
+	r = take_cgroup(s, level, err);
+	if (r == 0)
+		r = take_workspace(s, err);
+	if (r == 0)
+		r = layout_fill(&s->plan, environment, err);
+	if (r == 0)
+		r = start_keeper(s, err);
+	if (r == 0)
+		r = make_holder(s, level, err);
+	if (r == 0)
+		r = wait_until_ready(s, err);
+	if (r < 0)
+		undo(s);
+	return r;
+}
+
+int sandbox_new(const struct profile *profile, const struct environment *environment, int n_worker_fds, int link_fd,
+		struct sandbox **ret, struct error *err)
+{
+	static struct sandbox only; /* a front has one, and what it has forked inherits it */
+	struct sandbox *s = &only;
+	enum sandbox_level lowest = MAX(profile->minimum, SANDBOX_RESTRICTED);
+	int r;
+
+	*s = (struct sandbox){.lifeline = -1, .control = -1, .proc_fd = -1, .uids.lock_fd = -1};
+	s->plan = (struct sandbox_plan){.profile = profile,
+					.trees = s->trees,
+					.n_worker_fds = n_worker_fds,
+					.link_fd = link_fd,
+					.tenant_ns = -1,
+					.fault = layers_fault()};
+	r = take_uids(s, err);
+	for (enum sandbox_level level = profile->level; r == 0; level--) {
+		r = try_level(s, level, environment, err);
+		if (r == 0)
+			break;
+		if (level <= lowest)
+			return error_prefix(err, "profile %s allows no level below %s", profile->name,
+					    sandbox_level_names[lowest]);
+		(void)snprintf(s->why_not, sizeof(s->why_not), "%s", err->text);
+		r = 0;
+	}
+	if (r == 0)
+		*ret = s;
+	return r;
+}
+
+struct sandbox *sandbox_free(struct sandbox *s)
+{
+	if (!s)
+		return NULL;
+	undo(s);
+	closep(&s->proc_fd);
+	uids_release(&s->uids);
+	return NULL;
+}
+
+/* ---- the rest ---- */
+
+int sandbox_spawn(struct sandbox *s, const int fds[], size_t n_fds, uint32_t *ret_serial)
+{
+	struct holder_command command = {.order = HOLDER_SPAWN, .serial = ++s->serial};
+
+	*ret_serial = command.serial;
+	return send_with_fds(s->lifeline, &command, sizeof(command), fds, n_fds);
+}
+
+int sandbox_kill_all(struct sandbox *s)
+{
+	struct holder_command command = {.order = HOLDER_KILL_ALL};
+
+	return send_with_fds(s->lifeline, &command, sizeof(command), NULL, 0);
+}
+
+int sandbox_remove_at_end(struct sandbox *s, const char *path)
+{
+	return strlen(path) < KEEPER_MAX_PATH ? tell_keeper(s, KEEPER_REMOVE, SANDBOX_NONE, path, -1) : -ENAMETOOLONG;
+}
+
+int sandbox_seal(struct sandbox *s)
+{
+	return tell_keeper(s, KEEPER_SEAL, SANDBOX_NONE, "", -1);
+}
+
+int sandbox_leave_root(struct sandbox *s, struct error *err)
+{
+	uid_t id = s->plan.front_uid;
+
+	if (!s->plan.as_root)
+		return 0;
+	if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, id, id, id) < 0 ||
+	    syscall(SYS_setresuid, id, id, id) < 0)
+		return error_set(err, -errno, "cannot give up root for user id %u: %s", (unsigned)id, strerror(errno));
+	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
+	uids_release(&s->uids); /* the keeper has the lease */
+	return 0;
+}
+
+int sandbox_read_usage(struct sandbox *s, struct usage *usage)
+{
+	int r;
+
+	if (s->cgroup)
+		return cgroup_read_usage(s->cgroup, usage);
+	r = usage_read_proc(s->proc_fd, 0, usage);
+	s->memory_peak = MAX(s->memory_peak, usage->memory_bytes);
+	usage->memory_peak_bytes = s->memory_peak;
+	return r;
+}
+
+int sandbox_fd(const struct sandbox *s)
+{
+	return s->lifeline;
+}
+
+enum sandbox_level sandbox_get_level(const struct sandbox *s)
+{
+	return s->plan.level;
+}
+
+uint32_t sandbox_get_layers(const struct sandbox *s)
+{
+	return s->layers;
+}
+
+const char *sandbox_why_not(const struct sandbox *s)
+{
+	return s->why_not;
+}
+
+struct cgroup *sandbox_cgroup(const struct sandbox *s)
+{
+	return s->cgroup;
+}
+
+int sandbox_workspace_fd(const struct sandbox *s)
+{
+	return s->plan.profile->workspace_fd;
+}

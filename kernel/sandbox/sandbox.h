@@ -1,0 +1,55 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * sandbox: one kernel's sandbox, as its front has it.
+ *
+ * Order: sandbox_new() before the front reads its key; sandbox_seal() and sandbox_leave_root() before the front serves
+ * anybody; sandbox_free() at
+ * the end, which leaves nothing.
+ */
+#ifndef HUSK_SANDBOX_SANDBOX_H
+#define HUSK_SANDBOX_SANDBOX_H
+
+#include <stdint.h>
+
+#include "kernel/sandbox/environment.h"
+#include "kernel/sandbox/holder.h"
+#include "kernel/sandbox/profile.h"
+#include "kernel/sandbox/usage.h"
+
+struct sandbox;
+
+/*
+ * Makes the sandbox at the profile's level, or the next lower one that can be had, down to its minimum; returns when it
+ * stands. environment: what runs
+ * in it; its descriptors stay open until the end. n_worker_fds: how many sandbox_spawn() will pass; link_fd: the one of
+ * them on which a worker waits for its first byte. Forks the keeper.
+ */
+int sandbox_new(const struct profile *profile, const struct environment *environment, int n_worker_fds, int link_fd,
+		struct sandbox **ret, struct error *err) must_check;
+/* Ends everything in it and waits, up to 3 s, until it is cleared away. */
+struct sandbox *sandbox_free(struct sandbox *s);
+
+int sandbox_fd(const struct sandbox *s); /* readable: there is an event */
+/* 1 with the next report and a descriptor (or -1) that is the caller's; 0: none now; -EPIPE: the sandbox has ended. */
+int sandbox_receive(struct sandbox *s, struct holder_report *ret, int *ret_fd) must_check;
+
+/*
+ * A worker with these descriptors from 0 on (the sandbox adds those of the environment). Answered by reports with its
+ * serial.
+ */
+int sandbox_spawn(struct sandbox *s, const int fds[], size_t n_fds, uint32_t *ret_serial) must_check;
+int sandbox_kill_all(struct sandbox *s); /* everything but pid 1; answered by EMPTY */
+
+int sandbox_remove_at_end(struct sandbox *s,
+			  const char *path) must_check; /* a file that the front could no longer remove */
+int sandbox_seal(struct sandbox *s) must_check;
+int sandbox_leave_root(struct sandbox *s, struct error *err) must_check; /* nothing to do for an ordinary user */
+
+enum sandbox_level sandbox_get_level(const struct sandbox *s);
+const char *sandbox_why_not(const struct sandbox *s); /* the sentence why it is not the profile's; "" when it is */
+uint32_t sandbox_get_layers(const struct sandbox *s); /* of the holder, then of the last worker too */
+int sandbox_read_usage(struct sandbox *s, struct usage *usage) must_check;
+struct cgroup *sandbox_cgroup(const struct sandbox *s); /* borrowed; NULL: none */
+int sandbox_workspace_fd(const struct sandbox *s);      /* borrowed, -1: it is seen by the tenant alone */
+
+#endif
