@@ -257,6 +257,8 @@ static int watch_all(struct front *f)
 	if (r == 0)
 		r = front_watch(f, &f->watch_channels, channels_fd(f->channels), EPOLLIN, on_channels);
 	if (r == 0)
+		r = enclosure_watch(f);
+	if (r == 0)
 		r = front_watch(f, &f->watch_history, history_fd(f->history), EPOLLIN, on_history);
 	return r;
 }
@@ -371,6 +373,7 @@ static void loop(struct front *f)
 
 static void close_kernel(struct front *f)
 {
+	enclosure_end(f);
 	f->history = history_free(f->history, END_HISTORY_USEC);
 	f->channels = channels_free(f->channels, END_LINGER_MSEC);
 	if (f->made_connection_file && f->options->connection_file[0])
@@ -396,7 +399,10 @@ static int give_up(struct front *f, const struct error *err)
 {
 	log_error("%s", err->text);
 	worker_kill(&f->worker);
-	sweep_wait();
+	if (f->source.sandbox)
+		enclosure_end(f);
+	else
+		sweep_wait();
 	return 1;
 }
 
@@ -417,7 +423,9 @@ static int start(struct front *f, struct error *err)
 		return error_set(err, r, "out of memory");
 	worker_set_slice(SLICE_NSEC);
 	watch_parent(f); /* before anybody can know that this kernel exists, and end */
-	r = life_start_worker(f, err);
+	r = enclosure_start(f, err);
+	if (r == 0)
+		r = life_start_worker(f, err);
 	if (r < 0)
 		return r;
 	limit_memory(&f->source.data);
@@ -428,6 +436,9 @@ static int start(struct front *f, struct error *err)
 	if (r < 0)
 		return r;
 	output_set_sender(f->output, f->sender);
+	r = enclosure_serve(f, err);
+	if (r < 0)
+		return r;
 	r = watch_all(f);
 	if (r < 0)
 		return error_set(err, r, "cannot watch the sockets: %s", strerror(-r));
@@ -436,7 +447,7 @@ static int start(struct front *f, struct error *err)
 	return 0;
 }
 
-int front_run(const struct options *options)
+int front_run(const struct options *options, const struct profile *profile)
 {
 	static struct front front;
 	struct front *f = &front;
@@ -444,9 +455,9 @@ int front_run(const struct options *options)
 	char launcher[PATH_MAX];
 	int code;
 
-	*f = (struct front){ .options = options, .next_count = 1, .signal_fd = -1, .worker = WORKER_NONE,
+	*f = (struct front){ .options = options, .profile = profile, .next_count = 1, .signal_fd = -1, .worker = WORKER_NONE,
 		.subshells_at = USEC_NEVER };
-	f->watch_parent.fd = -1;
+	f->watch_parent.fd = f->watch_sandbox.fd = -1;
 	lane_init(&f->main, LANE_MAIN);
 	lane_init(&f->debug, LANE_DEBUG);
 	front_new_uuid(f->uuid);

@@ -14,6 +14,7 @@
 #define HUSK_FRONT_FRONT_H
 
 #include "kernel/front/comm-routes.h"
+#include "kernel/front/enclosure.h"
 #include "kernel/front/history.h"
 #include "kernel/front/interrupt.h"
 #include "kernel/front/options.h"
@@ -22,6 +23,7 @@
 #include "kernel/front/request.h"
 #include "kernel/front/sweep.h"
 #include "kernel/front/worker.h"
+#include "kernel/sandbox/profile.h"
 #include "protocol/base/clock.h"
 #include "protocol/wire/json.h"
 
@@ -77,6 +79,7 @@ enum worker_state { WORKER_ABSENT, WORKER_STARTING, WORKER_READY, WORKER_LEAVING
 
 struct front {
 	const struct options *options;
+	const struct profile *profile; /* NULL: no limits, no sandbox */
 	struct worker_source source;
 	struct connection connection;
 	bool made_connection_file;
@@ -133,7 +136,7 @@ struct front {
 
 	int epoll_fd;
 	int signal_fd;
-	struct watch watch_signals, watch_parent, watch_channels, watch_history, watch_doorbell;
+	struct watch watch_signals, watch_parent, watch_channels, watch_history, watch_doorbell, watch_sandbox;
 	struct watch watch_pipes[2];
 	bool blocked;             /* output waits for slow subscribers */
 	bool again;               /* there is more to do without waiting */
@@ -141,7 +144,7 @@ struct front {
 };
 
 /* front.c */
-int front_run(const struct options *options); /* returns the exit code */
+int front_run(const struct options *options, const struct profile *profile); /* profile: NULL or not; returns the exit code */
 int front_watch(struct front *f, struct watch *w, int fd, uint32_t events,
     void (*fn)(struct front *f, struct watch *w, uint32_t events)) must_check;
 void front_watch_set(struct front *f, struct watch *w, uint32_t events);
@@ -204,6 +207,7 @@ int upward_service(struct front *f, struct lane *lane);
 int life_start_worker(struct front *f, struct error *err) must_check;
 void life_confirm_start(struct front *f);    /* sends START: sockets and history are known now */
 void life_reap(struct front *f);             /* SIGCHLD */
+void life_worker_exited(struct front *f, int status); /* the same from the sandbox */
 bool life_pull_output(struct front *f); /* ring text, in order with the frames; true when there may be more */
 void life_start_tick(struct front *f, uint64_t now);
 void life_condemn(struct front *f);          /* kills the worker; what has not begun waits for the next one */

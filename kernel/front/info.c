@@ -3,6 +3,7 @@
 #include <stdio.h>
 
 #include "kernel/front/front.h"
+#include "kernel/sandbox/sandbox.h"
 #include "protocol/wire/json.h"
 
 static void append_banner(struct buffer *out, const struct interpreter *in)
@@ -48,6 +49,28 @@ static void append_links(struct buffer *out, const struct interpreter *in)
 	buffer_append_char(out, ']');
 }
 
+static void append_sandbox(struct buffer *out, const struct front *f)
+{
+	const struct profile *p = f->profile;
+	uint32_t layers = f->source.sandbox ? sandbox_get_layers(f->source.sandbox) : 0;
+	bool first = true;
+
+	buffer_printf(out, "{\"level\":\"%s\",\"profile\":",
+	    sandbox_level_names[f->source.sandbox ? sandbox_get_level(f->source.sandbox) : SANDBOX_NONE]);
+	if (p)
+		json_encode_string(out, slice_str(p->name));
+	else
+		buffer_append_str(out, "null");
+	buffer_append_str(out, ",\"layers\":[");
+	for (int i = 0; i < LAYER_COUNT; i++) {
+		if (!(layers & 1u << i))
+			continue;
+		buffer_printf(out, "%s\"%s\"", first ? "" : ",", layer_rows[i].name);
+		first = false;
+	}
+	buffer_append_str(out, "]}");
+}
+
 void info_content(const struct front *f, struct buffer *out)
 {
 	const struct interpreter *in = &f->interpreter;
@@ -63,5 +86,7 @@ void info_content(const struct front *f, struct buffer *out)
 	    in->debugpy ? ",\"debugger\"" : "", in->debugpy ? "true" : "false");
 	buffer_append_str(out, ",\"husk\":{\"version\":\"" PACKAGE_VERSION "\",\"python\":");
 	json_encode_string(out, slice_str(in->executable));
+	buffer_append_str(out, ",\"sandbox\":");
+	append_sandbox(out, f);
 	buffer_append_str(out, "}}");
 }

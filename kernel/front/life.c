@@ -405,7 +405,7 @@ static void worker_died(struct front *f, int status)
 	f->n_early_deaths = served || planned ? 0 : f->n_early_deaths + 1;
 	if (by_us || (f->options->on_crash == ON_CRASH_RESPAWN && f->n_early_deaths < FRONT_MAX_EARLY_DEATHS)) {
 		now = clock_monotonic_usec();
-		sweep_start(&f->sweep, now);
+		sweep_start(&f->sweep, f->source.sandbox, now);
 		life_replace_tick(f, now);
 	} else {
 		if (!was_ready)
@@ -414,12 +414,19 @@ static void worker_died(struct front *f, int status)
 	}
 }
 
+void life_worker_exited(struct front *f, int status)
+{
+	worker_died(f, status);
+}
+
 void life_reap(struct front *f)
 {
 	int status;
 	pid_t pid;
 
 	f->child_died = false;
+	if (f->source.sandbox)
+		return; /* the only child is its keeper, who is waited for at the end */
 	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
 		if (pid == f->worker.pid)
 			worker_died(f, status);
@@ -465,8 +472,9 @@ static void refuse_queue(struct front *f, struct lane *lane)
 /* Whether nothing that the tenant has left is running any more; begins to see to it. */
 static bool is_swept(struct front *f, uint64_t now)
 {
+	f->swept |= f->source.sandbox_lost;
 	if (!f->swept && !f->sweep.running)
-		sweep_start(&f->sweep, now);
+		sweep_start(&f->sweep, f->source.sandbox, now);
 	f->swept |= sweep_tick(&f->sweep, now);
 	return f->swept;
 }

@@ -20,7 +20,7 @@ static int run(struct options *o)
 		o->connection_file = path;
 		(void)fprintf(stderr, "To connect a client to this kernel:\n    jupyter console --existing %s\n", path);
 	}
-	return front_run(o);
+	return front_run(o, NULL);
 }
 
 static int print_sample(void)

@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernel/sandbox/sandbox.h"
 #include "protocol/link/link.h"
 
 #define INTERRUPT_SIGNAL (SIGRTMIN + 5)
@@ -116,6 +117,38 @@ static int collect_high(int fds[LINK_FD_END], const int from[LINK_FD_END])
 	return 0;
 }
 
+/* pid 1 of the sandbox forks it; the answer comes as a report. */
+static int start_inside(struct worker *w, struct sandbox *sandbox, const int fds[LINK_FD_END], struct error *err)
+{
+	int r = sandbox_spawn(sandbox, fds, LINK_FD_END, &w->serial);
+
+	if (r < 0)
+		return error_set(err, r, "the sandbox cannot start a worker: %s", strerror(-r));
+	w->sandbox = sandbox;
+	w->pid = WORKER_PID_UNKNOWN;
+	return 0;
+}
+
+int worker_adopt(struct worker *w, int pidfd)
+{
+	char path[64], line[128];
+	FILE *info;
+	int pid = 0;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fdinfo/%d", pidfd);
+	info = fopen(path, "re");
+	while (info && fgets(line, sizeof(line), info))
+		if (sscanf(line, "Pid: %d", &pid) == 1)
+			break;
+	if (info)
+		(void)fclose(info);
+	if (pid <= 0)
+		return -ESRCH;
+	w->pidfd = fcntl(pidfd, F_DUPFD_CLOEXEC, 3);
+	w->pid = pid;
+	return w->pidfd < 0 ? -errno : 0;
+}
+
 int worker_start(struct worker *w, const struct worker_source *source, int ring_fd, const int child_fds[2],
     struct error *err)
 {
@@ -133,8 +166,11 @@ int worker_start(struct worker *w, const struct worker_source *source, int ring_
 		return error_set(err, -errno, "cannot make the link: %s", strerror(errno));
 	w->link_fd = link[0];
 	child_link = link[1];
-	r = collect_high(fds, (const int[LINK_FD_END]){ null_fd, child_fds[0], child_fds[1], child_link, ring_fd,
-	    w->doorbell, w->pipes[0], w->pipes[1] });
+	const int given[LINK_FD_END] = { null_fd, child_fds[0], child_fds[1], child_link, ring_fd, w->doorbell, w->pipes[0], w->pipes[1] };
+
+	if (source->sandbox)
+		return start_inside(w, source->sandbox, given, err);
+	r = collect_high(fds, given);
 	pid = r < 0 ? -1 : fork();
 	if (pid == 0)
 		exec_child(source, (char *const *)(uintptr_t)argv, fds);
@@ -147,7 +183,7 @@ int worker_start(struct worker *w, const struct worker_source *source, int ring_
 
 void worker_close(struct worker *w)
 {
-	int *const all[] = { &w->link_fd, &w->doorbell, &w->pipes[0], &w->pipes[1] };
+	int *const all[] = { &w->pidfd, &w->link_fd, &w->doorbell, &w->pipes[0], &w->pipes[1] };
 
 	for (size_t i = 0; i < ARRAY_SIZE(all); i++) {
 		if (*all[i] >= 0)
@@ -159,7 +195,9 @@ void worker_close(struct worker *w)
 
 void worker_kill(const struct worker *w)
 {
-	if (w->pid > 0)
+	if (w->sandbox && w->pid)
+		(void)sandbox_kill_all(w->sandbox);
+	else if (w->pid > 0)
 		(void)kill(w->pid, SIGKILL);
 }
 
