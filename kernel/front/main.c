@@ -11,16 +11,50 @@
 #include "kernel/sandbox/profile.h"
 #include "protocol/base/log.h"
 
+/* All that is wrong with it goes to the log. */
+static int load_profile(const char *named, struct profile *ret)
+{
+	struct profile_errors errors;
+	int r = profile_load(named, ret, &errors);
+
+	for (size_t i = 0; i < errors.n; i++)
+		log_error("%s", errors.text[i]);
+	if (errors.n_more > 0)
+		log_error("and %zu more", errors.n_more);
+	profile_errors_deinit(&errors);
+	return r;
+}
+
+/* What was not asked for follows the profile. */
+static void apply_profile(struct options *o, const struct profile *p)
+{
+	bool shut_in = p->level != SANDBOX_NONE;
+
+	if (o->on_crash == ON_CRASH_DEFAULT && p->on_crash != PROFILE_ON_CRASH_DEFAULT)
+		o->on_crash = p->on_crash == PROFILE_ON_CRASH_RESPAWN ? ON_CRASH_RESPAWN : ON_CRASH_DIE;
+	else if (o->on_crash == ON_CRASH_DEFAULT && shut_in)
+		o->on_crash = ON_CRASH_RESPAWN;
+	if (shut_in && !o->hist_file[0])
+		o->hist_file = ":memory:"; /* the user's own inputs are not for a tenant */
+}
+
 static int run(struct options *o)
 {
 	static char path[PATH_MAX];
+	static struct profile profile;
+
+	if (o->sandbox_profile) {
+		if (load_profile(o->sandbox_profile, &profile) < 0)
+			return 2;
+		apply_profile(o, &profile);
+	}
 
 	if (!o->connection_file[0]) {
 		paths_runtime_connection_file(path, sizeof(path));
 		o->connection_file = path;
 		(void)fprintf(stderr, "To connect a client to this kernel:\n    jupyter console --existing %s\n", path);
 	}
-	return front_run(o, NULL);
+	return front_run(o, o->sandbox_profile ? &profile : NULL);
 }
 
 static int print_sample(void)
@@ -33,16 +67,9 @@ static int print_sample(void)
 
 static int check_profile(const char *named)
 {
-	struct profile_errors errors;
 	struct profile profile;
-	int r = profile_load(named, &profile, &errors);
 
-	for (size_t i = 0; i < errors.n; i++)
-		(void)fprintf(stderr, "%s\n", errors.text[i]);
-	if (errors.n_more > 0)
-		(void)fprintf(stderr, "and %zu more\n", errors.n_more);
-	profile_errors_deinit(&errors);
-	if (r < 0)
+	if (load_profile(named, &profile) < 0)
 		return 1;
 	(void)printf("%s: good on this machine (level %s, minimum %s)\n", profile.path, sandbox_level_names[profile.level],
 	    sandbox_level_names[profile.minimum]);

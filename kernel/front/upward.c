@@ -453,7 +453,7 @@ static int on_exit_asked(struct front *f, struct lane *lane, struct peer_frame *
 	f->tenant_exit = true;
 	f->worker_state = WORKER_LEAVING; /* nothing is begun in it any more; the REPLY of this turn comes next */
 	f->exit_deadline = now + FRONT_SHUTDOWN_GRACE_USEC;
-	if (f->options->on_crash == ON_CRASH_DIE) {
+	if (f->options->on_crash != ON_CRASH_RESPAWN) {
 		f->ending_not_before = now + FRONT_EXIT_DELAY_USEC;
 		life_shutdown(f, 0, false);
 	}

@@ -35,7 +35,7 @@ static void test_without_arguments_there_are_defaults(void **state)
 	assert_string_equal(o.ip, "127.0.0.1");
 	assert_string_equal(o.transport, "tcp");
 	assert_true(o.history_enabled);
-	assert_int_equal(o.on_crash, ON_CRASH_DIE);
+	assert_int_equal(o.on_crash, ON_CRASH_DEFAULT);
 }
 
 static void test_every_spelling_of_the_connection_file_is_known(void **state)
