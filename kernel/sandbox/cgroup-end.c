@@ -122,11 +122,16 @@ static int kill_without_forks(struct cgroup *c)
 	return r;
 }
 
+/* A group that somebody has removed, which they can only when it is empty, says ENODEV. */
 int cgroup_kill(struct cgroup *c)
 {
+	int r;
+
 	if (c->file[CGROUP_FILE_kill] >= 0)
-		return write(c->file[CGROUP_FILE_kill], "1", 1) < 0 ? -errno : 0;
-	return kill_without_forks(c);
+		r = write(c->file[CGROUP_FILE_kill], "1", 1) < 0 ? -errno : 0;
+	else
+		r = kill_without_forks(c);
+	return r == -ENODEV ? 0 : r;
 }
 
 /*

@@ -36,6 +36,18 @@ static struct limits no_limits(void)
 	return l;
 }
 
+/* What the test that runs has made, for its teardown. */
+static struct cgroup *made[4];
+
+static void note(struct cgroup *from, struct cgroup *to)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(made); i++)
+		if (made[i] == from) {
+			made[i] = to;
+			return;
+		}
+}
+
 /* A group of this test; without groups on this machine the test is skipped. */
 static struct cgroup *make(const char *name)
 {
@@ -49,6 +61,7 @@ static struct cgroup *make(const char *name)
 	}
 	if (r < 0)
 		fail_msg("cgroup_new: %s", err.text);
+	note(NULL, c);
 	return c;
 }
 
@@ -62,13 +75,35 @@ static void limit(struct cgroup *c, enum limit which, uint64_t value)
 		fail_msg("cgroup_set_limits: %s", err.text);
 }
 
+static void forget(struct cgroup *c)
+{
+	note(c, NULL);
+	(void)cgroup_free(c);
+}
+
 static void finish(struct cgroup *c)
 {
 	assert_int_equal(cgroup_kill(c), 0);
-	while (waitpid(-1, NULL, WNOHANG) >= 0)
-		(void)waitpid(-1, NULL, 0);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
 	assert_int_equal(cgroup_remove(c), 0);
-	(void)cgroup_free(c);
+	forget(c);
+}
+
+/* After a test that failed. */
+static int remove_rest(void **state)
+{
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(made); i++) {
+		if (!made[i])
+			continue;
+		(void)!cgroup_kill(made[i]);
+		(void)!cgroup_remove(made[i]);
+		forget(made[i]);
+	}
+	while (waitpid(-1, NULL, WNOHANG) > 0)
+		;
+	return 0;
 }
 
 static void enter(const struct cgroup *c)
@@ -143,7 +178,11 @@ static void test_a_name_is_taken_once(void **state)
 	c = make("test-once");
 	assert_int_equal(cgroup_remove(c), 0);
 	assert_int_equal(cgroup_remove(c), 0); /* gone already */
-	(void)cgroup_free(c);
+	assert_int_equal(cgroup_kill(c), 0);
+	closep(&c->file[CGROUP_FILE_kill]);
+	c->file[CGROUP_FILE_kill] = -1;
+	assert_int_equal(cgroup_kill(c), 0);
+	forget(c);
 }
 
 static void test_a_child_is_in_it_and_counted(void **state)
@@ -184,7 +223,7 @@ static void test_a_fork_can_remove(void **state)
 		_exit(cgroup_kill(c) < 0 || cgroup_remove(c) < 0);
 	assert_int_equal(waitpid(child, &status, 0), child);
 	assert_int_equal(status, 0);
-	(void)cgroup_free(c);
+	forget(c);
 	finish(make("test-fork"));
 }
 
@@ -389,21 +428,26 @@ static int write_file(void)
 	return 0;
 }
 
-/* Twice as much as the threshold, which the kernel takes back when it is asked for. */
-static void test_the_cache_of_files_is_no_memory(void **state)
+static struct cgroup *make_where_files_are_cached(const char *name)
 {
-	struct cgroup *c = make("test-cache");
-	struct usage usage = { 0 };
 	struct statfs fs;
-	int r;
 
-	(void)state;
 	(void)snprintf(cache_file, sizeof(cache_file), "/var/tmp/husk-test-cgroup-%d", (int)getpid());
 	if (statfs("/var/tmp", &fs) < 0 || fs.f_type == TMPFS_MAGIC) {
-		finish(c);
 		print_message("skipped: /var/tmp is in memory\n");
 		skip();
 	}
+	return make(name);
+}
+
+/* Twice as much as the threshold, which the kernel takes back when it is asked for. */
+static void test_the_cache_of_files_is_no_memory(void **state)
+{
+	struct cgroup *c = make_where_files_are_cached("test-cache");
+	struct usage usage = { 0 };
+	int r;
+
+	(void)state;
 	limit(c, LIMIT_memory, 48 * MIB);
 	(void)start_in(c, write_file, &r);
 	(void)unlink(cache_file);
@@ -422,6 +466,24 @@ static int burn(void)
 		(void)clock_gettime(CLOCK_PROCESS_CPUTIME_ID, &t);
 	} while (t.tv_sec == 0 && t.tv_nsec < 200000000);
 	return 0;
+}
+
+static int write_file_and_grow(void)
+{
+	return write_file() < 0 ? -1 : grow();
+}
+
+/* Use crosses the threshold by the cache, and does not cross it again when memory takes the cache's place. */
+static void test_the_threshold_is_told_after_the_cache_has_crossed_it(void **state)
+{
+	struct cgroup *c = make_where_files_are_cached("test-cache-grow");
+
+	(void)state;
+	limit(c, LIMIT_memory, 48 * MIB);
+	(void)start_in(c, write_file_and_grow, NULL);
+	assert_true(wait_for_memory(c));
+	(void)unlink(cache_file);
+	finish(c);
 }
 
 static void test_time_is_counted(void **state)
@@ -515,12 +577,12 @@ static void test_what_a_dead_kernel_left_is_removed(void **state)
 {
 	struct cgroup *c;
 	char name[CGROUP_NAME_MAX + 1];
-	int made[2];
+	int ready[2];
 	pid_t child;
 
 	(void)state;
 	finish(make(NULL));
-	assert_int_equal(pipe(made), 0);
+	assert_int_equal(pipe(ready), 0);
 	child = fork();
 	if (child == 0) {
 		struct error err;
@@ -531,15 +593,15 @@ static void test_what_a_dead_kernel_left_is_removed(void **state)
 		if (fork() == 0) {
 			(void)setsid();
 			enter(own);
-			(void)!write(made[1], name, sizeof(name));
+			(void)!write(ready[1], name, sizeof(name));
 			for (;;)
 				(void)pause();
 		}
 		(void)pause();
 	}
-	assert_int_equal(read(made[0], name, sizeof(name)), sizeof(name));
-	(void)close(made[0]);
-	(void)close(made[1]);
+	assert_int_equal(read(ready[0], name, sizeof(name)), sizeof(name));
+	(void)close(ready[0]);
+	(void)close(ready[1]);
 	c = make(NULL);
 	assert_int_equal(cgroup_remove_stale(c), 0); /* it lives */
 	assert_int_equal(kill(child, SIGKILL), 0);
@@ -718,29 +780,32 @@ static void test_a_user_makes_groups_where_an_administrator_allows_it(void **sta
 	cgroup_places_close(places, n);
 }
 
+#define TEST(name) cmocka_unit_test_teardown(name, remove_rest)
+
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
-		cmocka_unit_test(test_bad_names_and_parents_are_refused),
-		cmocka_unit_test(test_a_name_is_taken_once),
-		cmocka_unit_test(test_a_child_is_in_it_and_counted),
-		cmocka_unit_test(test_a_group_with_processes_is_not_removed),
-		cmocka_unit_test(test_a_fork_can_remove),
-		cmocka_unit_test(test_a_fork_bomb_ends_at_the_limit),
-		cmocka_unit_test(test_a_fork_bomb_is_killed_from_the_list),
-		cmocka_unit_test(test_the_soft_threshold_is_told),
-		cmocka_unit_test(test_the_threshold_can_be_set_again),
-		cmocka_unit_test(test_memory_in_use_cannot_be_forbidden),
-		cmocka_unit_test(test_a_kill_for_memory_is_counted),
-		cmocka_unit_test(test_the_cache_of_files_is_no_memory),
-		cmocka_unit_test(test_time_is_counted),
-		cmocka_unit_test(test_the_share_of_cpu_is_set),
-		cmocka_unit_test(test_limits_that_cannot_be_set_are_named),
-		cmocka_unit_test(test_kill_reaches_daemons),
-		cmocka_unit_test(test_what_a_dead_kernel_left_is_removed),
-		cmocka_unit_test(test_what_is_open_works_without_root),
-		cmocka_unit_test(test_an_ordinary_user_without_groups_is_told_what_to_do),
-		cmocka_unit_test(test_a_user_makes_groups_where_an_administrator_allows_it),
+		TEST(test_bad_names_and_parents_are_refused),
+		TEST(test_a_name_is_taken_once),
+		TEST(test_a_child_is_in_it_and_counted),
+		TEST(test_a_group_with_processes_is_not_removed),
+		TEST(test_a_fork_can_remove),
+		TEST(test_a_fork_bomb_ends_at_the_limit),
+		TEST(test_a_fork_bomb_is_killed_from_the_list),
+		TEST(test_the_soft_threshold_is_told),
+		TEST(test_the_threshold_can_be_set_again),
+		TEST(test_memory_in_use_cannot_be_forbidden),
+		TEST(test_a_kill_for_memory_is_counted),
+		TEST(test_the_cache_of_files_is_no_memory),
+		TEST(test_the_threshold_is_told_after_the_cache_has_crossed_it),
+		TEST(test_time_is_counted),
+		TEST(test_the_share_of_cpu_is_set),
+		TEST(test_limits_that_cannot_be_set_are_named),
+		TEST(test_kill_reaches_daemons),
+		TEST(test_what_a_dead_kernel_left_is_removed),
+		TEST(test_what_is_open_works_without_root),
+		TEST(test_an_ordinary_user_without_groups_is_told_what_to_do),
+		TEST(test_a_user_makes_groups_where_an_administrator_allows_it),
 	};
 
 	parent = getenv("HUSK_TEST_CGROUP_PARENT");
