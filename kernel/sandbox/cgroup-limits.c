@@ -99,39 +99,40 @@ static int listen_v1(struct cgroup *c, int event_fd, enum cgroup_file to, const 
 	return write_text(c, CGROUP_FILE_memory_listen, false, text, err);
 }
 
-/* Closing the former event ends its thresholds. */
-static int set_soft_v1(struct cgroup *c, uint64_t soft, uint64_t hard, struct error *err)
+/* The descriptor that the event will come by: made at once, for who waits and who registers may be two processes. */
+static int make_event(struct cgroup *c, struct error *err)
 {
-	_cleanup_(closep) int fd = -1;
 	struct epoll_event event = { .events = EPOLLIN };
+
+	if (c->event_fd >= 0)
+		return 0;
+	c->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->event_fd < 0 || epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, c->event_fd, &event) < 0)
+		return error_set(err, -errno, "cannot make an event: %s", strerror(errno));
+	return 0;
+}
+
+int cgroup_watch_memory(struct cgroup *c, struct error *err)
+{
 	char what[32];
 	int r = 0;
 
-	if (soft != LIMITS_NONE) {
-		fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-		if (fd < 0)
-			return error_set(err, -errno, "eventfd: %s", strerror(errno));
-		for (unsigned i = 0; r == 0 && i < N_THRESHOLDS; i++) {
-			(void)snprintf(what, sizeof(what), "%" PRIu64, soft + (hard - soft) / N_THRESHOLDS * i);
-			r = listen_v1(c, fd, CGROUP_FILE_memory_current, what, err);
-		}
-		if (r == 0 && c->file[CGROUP_FILE_memory_pressure] >= 0)
-			r = listen_v1(c, fd, CGROUP_FILE_memory_pressure, "low", err);
-		if (r < 0)
-			return r;
-		if (epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, fd, &event) < 0)
-			return error_set(err, -errno, "epoll_ctl: %s", strerror(errno));
+	if (c->memory_is_v2 || c->soft == LIMITS_NONE)
+		return 0;
+	for (unsigned i = 0; r == 0 && i < N_THRESHOLDS; i++) {
+		(void)snprintf(what, sizeof(what), "%" PRIu64, c->soft + (c->hard - c->soft) / N_THRESHOLDS * i);
+		r = listen_v1(c, c->event_fd, CGROUP_FILE_memory_current, what, err);
 	}
-	closep(&c->event_fd);
-	c->event_fd = STEAL_FD(fd);
-	return 0;
+	if (r == 0 && c->file[CGROUP_FILE_memory_pressure] >= 0)
+		r = listen_v1(c, c->event_fd, CGROUP_FILE_memory_pressure, "low", err);
+	return r;
 }
 
 static int set_memory_v1(struct cgroup *c, uint64_t soft, uint64_t hard, struct error *err)
 {
 	int r = set_hard_v1(c, hard, err);
 
-	return r < 0 ? r : set_soft_v1(c, soft, hard, err);
+	return r < 0 || soft == LIMITS_NONE ? r : make_event(c, err);
 }
 
 static int set_memory_v2(struct cgroup *c, uint64_t soft, uint64_t hard, struct error *err)

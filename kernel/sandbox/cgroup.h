@@ -41,6 +41,13 @@ int cgroup_set_limits(struct cgroup *c, const struct limits *limits, struct erro
  */
 int cgroup_set_memory(struct cgroup *c, uint64_t quota, uint64_t base, struct error *err) must_check;
 
+/*
+ * v1: registers the events of the limit that is set; on v2 they need none. Each costs the kernel a grace period (10 ms
+ * and more), so it is for a process that nobody waits for; the descriptor is that of all forks. A limit that is set later
+ * has no event on v1: ask cgroup_memory_is_high() at intervals.
+ */
+int cgroup_watch_memory(struct cgroup *c, struct error *err) must_check;
+
 /* Descriptors, borrowed: a process of one thread that writes "0" to each is in the group. */
 size_t cgroup_attach_fds(const struct cgroup *c, int fds[CGROUP_MAX_ATTACH]);
 

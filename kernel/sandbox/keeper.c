@@ -206,6 +206,15 @@ static _Noreturn void clear_away(struct keeper *k)
 
 /* ---- service ---- */
 
+/* Slow on v1, and nobody waits for this process. Without it memory would have no soft limit: then there is no sandbox. */
+static void watch_memory(struct keeper *k)
+{
+	struct error err;
+
+	if (k->cgroup && k->holder && cgroup_watch_memory(k->cgroup, &err) < 0)
+		(void)kill(k->holder, SIGKILL);
+}
+
 static void obey(struct keeper *k)
 {
 	struct keeper_command command;
@@ -231,6 +240,7 @@ static void obey(struct keeper *k)
 		if (command.order == KEEPER_MAKE && fd >= 0) {
 			end_holder(k);
 			make(k, (enum sandbox_level)command.level, fd);
+			watch_memory(k);
 		} else if (command.order == KEEPER_REMOVE && k->n_files < KEEPER_MAX_FILES) {
 			memcpy(k->files[k->n_files].path, command.path, sizeof(command.path));
 			k->n_files += lstat(command.path, &k->files[k->n_files].st) == 0;

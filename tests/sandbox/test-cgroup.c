@@ -71,7 +71,7 @@ static void limit(struct cgroup *c, enum limit which, uint64_t value)
 	struct error err;
 
 	l.value[which] = value;
-	if (cgroup_set_limits(c, &l, &err) < 0)
+	if (cgroup_set_limits(c, &l, &err) < 0 || cgroup_watch_memory(c, &err) < 0)
 		fail_msg("cgroup_set_limits: %s", err.text);
 }
 
@@ -360,6 +360,7 @@ static void test_the_threshold_can_be_set_again(void **state)
 	fd = cgroup_memory_fd(c);
 	assert_int_equal(cgroup_set_memory(c, 48 * MIB, 0, &err), 0);
 	assert_int_equal(cgroup_memory_fd(c), fd);
+	assert_int_equal(cgroup_watch_memory(c, &err), 0);
 	(void)start_in(c, grow, NULL);
 	assert_true(wait_for_memory(c));
 	assert_int_equal(cgroup_set_memory(c, LIMITS_NONE, 0, &err), 0);
