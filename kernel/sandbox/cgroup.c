@@ -145,6 +145,24 @@ size_t cgroup_attach_fds(const struct cgroup *c, int fds[CGROUP_MAX_ATTACH])
 	return c->n_groups;
 }
 
+int cgroup_birth_fd(const struct cgroup *c)
+{
+	for (size_t i = 0; i < c->n_groups; i++)
+		if (c->group[i].is_v2)
+			return c->group[i].fd;
+	return -1;
+}
+
+size_t cgroup_attach_v1_fds(const struct cgroup *c, int fds[CGROUP_MAX_ATTACH])
+{
+	size_t n = 0;
+
+	for (size_t i = 0; i < c->n_groups; i++)
+		if (!c->group[i].is_v2)
+			fds[n++] = c->group[i].attach_fd;
+	return n;
+}
+
 const char *cgroup_describe(const struct cgroup *c)
 {
 	return c->description;

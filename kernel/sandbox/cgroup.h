@@ -50,6 +50,12 @@ int cgroup_watch_memory(struct cgroup *c, struct error *err) must_check;
 
 /* Descriptors, borrowed: a process of one thread that writes "0" to each is in the group. */
 size_t cgroup_attach_fds(const struct cgroup *c, int fds[CGROUP_MAX_ATTACH]);
+/*
+ * The same in two parts, for joining a group of v2 costs a grace period but being born into it does not: the directory for
+ * clone3(CLONE_INTO_CGROUP), -1 where all is v1, and the descriptors of v1.
+ */
+int cgroup_birth_fd(const struct cgroup *c);
+size_t cgroup_attach_v1_fds(const struct cgroup *c, int fds[CGROUP_MAX_ATTACH]);
 
 /*
  * cpu, memory, processes, oom_kills. No allocation, a few preads. memory_bytes leaves out the cache of files, which

@@ -90,6 +90,15 @@ static int write_own(const char *path, const char *text, struct error *err)
 	return 0;
 }
 
+/* What is forked later is in them too. */
+static int join_groups(const struct sandbox_plan *plan, struct error *err)
+{
+	for (size_t i = 0; i < plan->n_attach; i++)
+		if (write(plan->attach[i], "0", 1) != 1)
+			return error_set(err, -errno, "cannot join the control groups: %s", strerror(errno));
+	return 0;
+}
+
 /* An ordinary user maps the one id that it has; groups cannot be set then. */
 static int map_own_ids(const struct sandbox_plan *plan, struct error *err)
 {
@@ -348,8 +357,8 @@ void holder_main(struct sandbox_plan *plan, int lifeline, int go_fd)
 	(void)prctl(PR_SET_NAME, "husk-holder");
 	if (watch_children(&h, &err) < 0)
 		give_up(&h, LAYER_session, &err);
-	if (plan->n_attach)
-		h.layers |= LAYER_BIT(cgroup);
+	if (plan->in_cgroup)
+		done(&h, LAYER_cgroup, join_groups(plan, &err), &err);
 	if (plan->level >= SANDBOX_FULL_NOCG) {
 		set_up_namespaces(&h, go_fd, &err);
 		proc_fd = open_proc();

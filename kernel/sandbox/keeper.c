@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 
 #include "kernel/sandbox/holder.h"
+#include "kernel/sandbox/remove-tree.h"
 #include "kernel/sandbox/rootfs.h"
 
 #define HOLDER_END_MSEC 1000
@@ -118,33 +119,67 @@ static void report_failure(int lifeline, const struct sandbox_plan *plan, enum l
 	(void)send(lifeline, &report, sizeof(report), MSG_NOSIGNAL | MSG_DONTWAIT);
 }
 
-/*
- * The namespace belongs to who makes it: to the front's id, which may then signal this sandbox and nothing else of the
- * machine.
- */
-static pid_t clone_holder(struct keeper *k, int lifeline, int go[2])
-{
-	struct clone_args args = {.flags = namespaces(k->plan) | CLONE_PIDFD,
-				  .exit_signal = SIGCHLD,
-				  .pidfd = (uint64_t)(uintptr_t)&k->holder_pidfd};
-	bool as_front = k->plan->as_root && args.flags & CLONE_NEWUSER;
-	pid_t pid = -1;
-	int saved;
+struct birth {
+	pid_t pid;
+	int error;
+};
 
-	if (as_front && (syscall(SYS_setresgid, -1, k->plan->front_uid, -1) < 0 ||
-			 syscall(SYS_setresuid, -1, k->plan->front_uid, -1) < 0))
-		return -1;
-	if (k->plan->fault == LAYER_namespaces && k->plan->level >= SANDBOX_FULL_NOCG)
-		errno = EPERM;
-	else
-		pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+/*
+ * A user namespace belongs to who makes it: to the front's id, which may then signal this sandbox and nothing else of the
+ * machine. The holder's parent is the keeper.
+ */
+static _Noreturn void deliver(struct keeper *k, int lifeline, int go_fd, int out_fd)
+{
+	struct clone_args args = {.flags = namespaces(k->plan) | CLONE_PARENT};
+	bool as_front = k->plan->as_root && args.flags & CLONE_NEWUSER;
+	struct birth birth = {.pid = -1, .error = EPERM};
+	uid_t id = k->plan->front_uid;
+
+	if (as_front && (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, id, id, id) < 0 ||
+			 syscall(SYS_setresuid, id, id, id) < 0))
+		birth.error = errno;
+	else if (k->plan->fault != LAYER_namespaces || k->plan->level < SANDBOX_FULL_NOCG) {
+		birth.pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
+		birth.error = errno;
+	}
+	if (birth.pid == 0)
+		become_holder(k, lifeline, as_front ? go_fd : -1);
+	(void)!write(out_fd, &birth, sizeof(birth));
+	_exit(0);
+}
+
+/*
+ * By a process between, which is born into the control group of v2 with the keeper's rights, and can take the front's id
+ * for good.
+ */
+static int make_holder(struct keeper *k, int lifeline, int go_fd)
+{
+	int birth_fd = k->cgroup ? cgroup_birth_fd(k->cgroup) : -1;
+	struct clone_args args = {.flags = birth_fd >= 0 ? CLONE_INTO_CGROUP : 0,
+				  .exit_signal = SIGCHLD,
+				  .cgroup = birth_fd >= 0 ? (uint64_t)birth_fd : 0};
+	struct birth birth = {.pid = -1, .error = ESRCH};
+	int out[2];
+	pid_t pid;
+
+	if (pipe2(out, O_CLOEXEC) < 0)
+		return -errno;
+	pid = (pid_t)syscall(SYS_clone3, &args, sizeof(args));
 	if (pid == 0)
-		become_holder(k, lifeline, as_front ? go[0] : -1);
-	saved = errno;
-	if (as_front && (syscall(SYS_setresuid, -1, 0, -1) < 0 || syscall(SYS_setresgid, -1, 0, -1) < 0))
-		_exit(1);
-	errno = saved;
-	return pid;
+		deliver(k, lifeline, go_fd, out[1]);
+	(void)close(out[1]);
+	if (pid < 0)
+		birth.error = errno;
+	else if (read(out[0], &birth, sizeof(birth)) != sizeof(birth))
+		birth = (struct birth){.pid = -1, .error = ESRCH};
+	(void)close(out[0]);
+	if (pid > 0)
+		(void)waitpid(pid, NULL, 0);
+	if (birth.pid < 0)
+		return -birth.error;
+	k->holder = birth.pid;
+	k->holder_pidfd = (int)syscall(SYS_pidfd_open, k->holder, 0);
+	return 0;
 }
 
 static void make(struct keeper *k, enum sandbox_level level, int lifeline)
@@ -159,11 +194,10 @@ static void make(struct keeper *k, enum sandbox_level level, int lifeline)
 		report_failure(lifeline, k->plan, LAYER_root, &err);
 		return;
 	}
-	k->holder = clone_holder(k, lifeline, go);
+	r = make_holder(k, lifeline, go[0]);
 	(void)close(go[0]);
-	if (k->holder < 0) {
-		k->holder = 0;
-		(void)error_set(&err, -errno, "cannot make namespaces: %s", strerror(errno));
+	if (r < 0) {
+		(void)error_set(&err, r, "cannot make namespaces: %s", strerror(-r));
 		report_failure(lifeline, k->plan, LAYER_namespaces, &err);
 	} else if (k->plan->as_root && level >= SANDBOX_FULL_NOCG) {
 		r = map_ids(k->plan, k->holder);
@@ -194,6 +228,8 @@ static _Noreturn void clear_away(struct keeper *k)
 	end_holder(k);
 	if (k->cgroup && (cgroup_kill(k->cgroup) < 0 || cgroup_remove(k->cgroup) < 0))
 		code = 1; /* a later kernel removes it: cgroup_remove_stale() */
+	if (k->plan->own_workspace[0])
+		(void)remove_tree(k->plan->own_workspace);
 	for (size_t i = 0; i < k->n_files; i++) {
 		struct stat now;
 

@@ -48,7 +48,9 @@ struct sandbox_plan {
 	int passed[2];    /* the interpreter's record, its compiled code */
 	size_t n_passed;
 	int tenant_ns; /* user namespace for id-mapped mounts, -1: none */
-	int attach[CGROUP_MAX_ATTACH];
+	char own_workspace[64]; /* a directory of the host that goes with the kernel; "" */
+	bool in_cgroup;
+	int attach[CGROUP_MAX_ATTACH]; /* groups of v1, which pid 1 joins; into one of v2 it is born */
 	size_t n_attach;
 	int fault; /* an enum layer that is to fail, or -1 */
 };

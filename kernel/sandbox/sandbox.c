@@ -21,7 +21,6 @@
 
 #include "kernel/sandbox/keeper.h"
 #include "kernel/sandbox/layout.h"
-#include "kernel/sandbox/remove-tree.h"
 #include "kernel/sandbox/uids.h"
 #include "protocol/base/clock.h"
 
@@ -41,8 +40,7 @@ struct sandbox {
 	uint32_t layers;
 	uint32_t serial;
 	uint64_t memory_peak;
-	char own_workspace[64]; /* a directory that goes with the kernel; "" */
-	char why_not[512];      /* the level is not the profile's */
+	char why_not[512]; /* the level is not the profile's */
 };
 
 /* ---- words ---- */
@@ -116,8 +114,10 @@ static int take_uids(struct sandbox *s, struct error *err)
 static int take_cgroup(struct sandbox *s, enum sandbox_level level, struct error *err)
 {
 	const struct profile *p = s->plan.profile;
+	struct limits limits = p->limits;
 	int r;
 
+	s->plan.in_cgroup = false;
 	s->plan.n_attach = 0;
 	if (level == SANDBOX_FULL_NOCG)
 		return 0;
@@ -125,10 +125,13 @@ static int take_cgroup(struct sandbox *s, enum sandbox_level level, struct error
 					  : cgroup_new(NULL, p->cgroup_parent, &s->cgroup, err);
 	if (r == 0)
 		(void)cgroup_remove_stale(s->cgroup);
+	if (limits.value[LIMIT_processes] != LIMITS_NONE)
+		limits.value[LIMIT_processes]++; /* pid 1 is in the group too */
 	if (r == 0)
-		r = cgroup_set_limits(s->cgroup, &p->limits, err);
+		r = cgroup_set_limits(s->cgroup, &limits, err);
 	if (r == 0)
-		s->plan.n_attach = cgroup_attach_fds(s->cgroup, s->plan.attach);
+		s->plan.n_attach = cgroup_attach_v1_fds(s->cgroup, s->plan.attach);
+	s->plan.in_cgroup = r == 0;
 	return level < SANDBOX_FULL && r == -ENOTSUP ? 0 : r;
 }
 
@@ -142,12 +145,13 @@ static int take_workspace(struct sandbox *s, struct error *err)
 	s->plan.cwd = s->plan.profile->workspace;
 	if (s->plan.cwd)
 		return 0;
-	(void)snprintf(s->own_workspace, sizeof(s->own_workspace), "%s/husk-workspace.XXXXXX",
+	(void)snprintf(s->plan.own_workspace, sizeof(s->plan.own_workspace), "%s/husk-workspace.XXXXXX",
 		       base && base[0] == '/' && strlen(base) < 32 ? base : "/tmp");
-	if (!mkdtemp(s->own_workspace) ||
-	    (s->plan.as_root && chown(s->own_workspace, s->plan.tenant_uid, s->plan.tenant_uid) < 0))
-		return error_set(err, -errno, "cannot make the workspace %s: %s", s->own_workspace, strerror(errno));
-	s->plan.cwd = s->own_workspace;
+	if (!mkdtemp(s->plan.own_workspace) ||
+	    (s->plan.as_root && chown(s->plan.own_workspace, s->plan.tenant_uid, s->plan.tenant_uid) < 0))
+		return error_set(err, -errno, "cannot make the workspace %s: %s", s->plan.own_workspace,
+				 strerror(errno));
+	s->plan.cwd = s->plan.own_workspace;
 	return 0;
 }
 
@@ -261,9 +265,7 @@ static void undo(struct sandbox *s)
 	else if (s->cgroup && cgroup_remove(s->cgroup) < 0)
 		s->plan.n_attach = 0; /* a later kernel removes it */
 	s->cgroup = cgroup_free(s->cgroup);
-	if (s->own_workspace[0])
-		remove_tree(s->own_workspace);
-	s->own_workspace[0] = '\0';
+	s->plan.own_workspace[0] = '\0'; /* the keeper has removed it */
 }
 
 static int try_level(struct sandbox *s, enum sandbox_level level, const struct environment *environment,

@@ -21,14 +21,6 @@ struct outcome {
 	int32_t error;
 };
 
-static int join_groups(const struct sandbox_plan *plan)
-{
-	for (size_t i = 0; i < plan->n_attach; i++)
-		if (write(plan->attach[i], "0", 1) != 1)
-			return -errno;
-	return 0;
-}
-
 /* fds[i] becomes descriptor i. All are copied above the targets first, so none is overwritten before it was used. */
 static int take_descriptors(const int fds[], size_t n, int *pipe_fd)
 {
@@ -134,13 +126,8 @@ static _Noreturn void become_worker(const struct sandbox_plan *plan, const int f
 	struct outcome outcome = {.layer = -1};
 	struct confinement confinement;
 	enum layer failed = LAYER_session;
-	int r = join_groups(plan);
+	int r = take_descriptors(fds, n_fds, &pipe_fd);
 
-	if (r == 0 && plan->fault == LAYER_cgroup)
-		r = -EPERM;
-	if (r < 0)
-		tell(pipe_fd, (struct outcome){.layer = LAYER_cgroup, .error = r});
-	r = take_descriptors(fds, n_fds, &pipe_fd);
 	if (r < 0)
 		tell(pipe_fd, (struct outcome){.layer = LAYER_session, .error = r});
 	reset_signals();
