@@ -186,7 +186,7 @@ static void set_up_namespaces(struct holder *h, int go_fd, struct error *err)
 	done(h, LAYER_id_map, go_fd >= 0 ? become_root_inside(go_fd, err) : map_own_ids(plan, err), err);
 	if (forbid_nested_namespaces(err) < 0)
 		give_up(h, LAYER_namespaces, err);
-	done(h, LAYER_root, plan->as_root ? 0 : rootfs_open_trees(plan, -1, err), err);
+	done(h, LAYER_root, plan->as_root ? 0 : rootfs_open_trees(plan, err), err);
 	done(h, LAYER_root, rootfs_build(plan, err), err);
 	done(h, LAYER_proc, rootfs_mount_proc(plan, err), err);
 	done(h, LAYER_workspace, rootfs_mount_workspace(plan, err), err);

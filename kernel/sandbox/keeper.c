@@ -189,7 +189,7 @@ static void make(struct keeper *k, enum sandbox_level level, int lifeline)
 
 	k->plan->level = level;
 	if (k->plan->as_root && level >= SANDBOX_FULL_NOCG)
-		r = rootfs_open_trees(k->plan, k->plan->tenant_ns, &err);
+		r = rootfs_open_trees(k->plan, &err);
 	if (r < 0 || pipe2(go, O_CLOEXEC) < 0) {
 		report_failure(lifeline, k->plan, LAYER_root, &err);
 		return;

@@ -157,7 +157,7 @@ static int add_profile(struct sandbox_plan *plan, struct error *err)
 
 	for (size_t i = 0; r == 0 && i < p->n_mounts; i++)
 		r = add(plan, p->mounts[i].source, p->mounts[i].target, p->mounts[i].source_fd,
-			p->mounts[i].writable ? TREE_WRITABLE : 0, err);
+			p->mounts[i].writable ? TREE_WRITABLE | TREE_OWN : 0, err);
 	if (r == 0 && p->workspace && plan->level >= SANDBOX_FULL_NOCG)
 		r = add(plan, p->workspace, "/workspace", p->workspace_fd, TREE_WRITABLE | TREE_OWN, err);
 	return r;

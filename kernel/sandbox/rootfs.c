@@ -16,6 +16,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+#include "kernel/sandbox/idmap.h"
 #include "kernel/sandbox/masks.h"
 
 #define STAGING "/tmp"
@@ -41,42 +42,59 @@ static int open_source(const struct plan_tree *tree)
 			 tree->source_fd >= 0 ? flags | AT_EMPTY_PATH : flags);
 }
 
-/* The flags first, then the ids: a file system without id-mapped mounts still has the flags. */
-static int set_attributes(const struct plan_tree *tree, int fd, int user_ns)
+static int set_attributes(const struct plan_tree *tree, struct error *err)
 {
 	struct mount_attr attr = {
 	    .attr_set = MOUNT_ATTR_NOSUID | (tree->writable ? 0 : MOUNT_ATTR_RDONLY) |
 			(tree->is_device ? MOUNT_ATTR_NOEXEC : MOUNT_ATTR_NODEV),
 	    .propagation = MS_PRIVATE,
 	};
-	struct mount_attr map = {.attr_set = MOUNT_ATTR_IDMAP, .userns_fd = user_ns >= 0 ? (uint64_t)user_ns : 0};
 
-	if (mount_setattr(fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
-		return -errno;
-	if (tree->is_own && user_ns >= 0 && mount_setattr(fd, "", AT_EMPTY_PATH, &map, sizeof(map)) < 0)
-		return -errno;
+	if (mount_setattr(tree->mount_fd, "", AT_EMPTY_PATH | AT_RECURSIVE, &attr, sizeof(attr)) < 0)
+		return fail(err, "cannot set the mount attributes of", tree->source);
 	return 0;
 }
 
-int rootfs_open_trees(struct sandbox_plan *plan, int user_ns, struct error *err)
+/* Without a change of a single owner in the file system. */
+static int map_owner(const struct sandbox_plan *plan, const struct plan_tree *tree, struct error *err)
 {
-	for (size_t i = 0; i < plan->n_trees; i++) {
-		struct plan_tree *tree = &plan->trees[i];
-		int r;
+	_cleanup_(closep) int user_ns = -1;
+	struct mount_attr attr = {.attr_set = MOUNT_ATTR_IDMAP};
+	struct stat st;
 
-		if (tree->mount_fd >= 0)
-			continue;
-		tree->mount_fd = open_source(tree);
-		if (tree->mount_fd < 0 && tree->optional && (errno == ENOENT || errno == EACCES))
-			continue;
-		if (tree->mount_fd < 0)
-			return fail(err, "cannot take", tree->source);
-		r = set_attributes(tree, tree->mount_fd, user_ns);
-		if (r < 0)
-			return error_set(err, r, "cannot set the mount attributes of %s: %s", tree->source,
-					 strerror(-r));
-	}
+	if (fstat(tree->mount_fd, &st) < 0)
+		return fail(err, "cannot look at", tree->source);
+	user_ns = idmap_open(st.st_uid, st.st_gid, plan->tenant_uid, err);
+	if (user_ns < 0)
+		return user_ns;
+	attr.userns_fd = (uint64_t)user_ns;
+	if (mount_setattr(tree->mount_fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
+		return fail(err, "the file system has no id-mapped mounts, which a writable place of a kernel of root needs:",
+			    tree->source);
 	return 0;
+}
+
+static int open_one(const struct sandbox_plan *plan, struct plan_tree *tree, struct error *err)
+{
+	int r;
+
+	tree->mount_fd = open_source(tree);
+	if (tree->mount_fd < 0 && tree->optional && (errno == ENOENT || errno == EACCES))
+		return 0;
+	if (tree->mount_fd < 0)
+		return fail(err, "cannot take", tree->source);
+	r = set_attributes(tree, err);
+	return r == 0 && tree->is_own && plan->as_root ? map_owner(plan, tree, err) : r;
+}
+
+int rootfs_open_trees(struct sandbox_plan *plan, struct error *err)
+{
+	int r = 0;
+
+	for (size_t i = 0; r == 0 && i < plan->n_trees; i++)
+		if (plan->trees[i].mount_fd < 0)
+			r = open_one(plan, &plan->trees[i], err);
+	return r;
 }
 
 /* ---- places ---- */

@@ -10,9 +10,11 @@
 #include "kernel/sandbox/plan.h"
 #include "protocol/base/error.h"
 
-/* Detached mounts of all trees of the plan; by who may read their sources: root before the user changes, else pid 1 itself. user_ns: for
- * id-mapped mounts, -1: none. */
-int rootfs_open_trees(struct sandbox_plan *plan, int user_ns, struct error *err) must_check;
+/*
+ * Detached mounts of all trees of the plan; by who may read their sources: root before the user changes, else pid 1
+ * itself. As root, what the tenant may write has its owner's files as the tenant's.
+ */
+int rootfs_open_trees(struct sandbox_plan *plan, struct error *err) must_check;
 
 /* In a new mount namespace: builds and enters the root. The trees are given up. */
 int rootfs_build(struct sandbox_plan *plan, struct error *err) must_check;

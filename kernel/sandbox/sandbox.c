@@ -304,7 +304,6 @@ int sandbox_new(const struct profile *profile, const struct environment *environ
 					.trees = s->trees,
 					.n_worker_fds = n_worker_fds,
 					.link_fd = link_fd,
-					.tenant_ns = -1,
 					.fault = layers_fault()};
 	r = take_uids(s, err);
 	for (enum sandbox_level level = profile->level; r == 0; level--) {

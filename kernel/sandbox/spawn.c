@@ -131,12 +131,13 @@ static _Noreturn void become_worker(const struct sandbox_plan *plan, const int f
 	if (r < 0)
 		tell(pipe_fd, (struct outcome){.layer = LAYER_session, .error = r});
 	reset_signals();
-	if (chdir(plan->cwd) < 0)
-		tell(pipe_fd, (struct outcome){.layer = LAYER_workspace, .error = -errno});
 	fill_confinement(plan, &confinement);
 	r = confinement_apply(&confinement, &outcome.layers, &failed);
 	if (r < 0)
 		tell(pipe_fd, (struct outcome){.layers = outcome.layers, .layer = (int32_t)failed, .error = r});
+	/* By who works there: pid 1 may have no right to it. */
+	if (chdir(plan->cwd) < 0)
+		tell(pipe_fd, (struct outcome){.layer = LAYER_workspace, .error = -errno});
 	if (write(pipe_fd, &outcome, sizeof(outcome)) != sizeof(outcome))
 		_exit(127);
 	(void)close(pipe_fd);
