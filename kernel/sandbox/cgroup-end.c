@@ -31,10 +31,7 @@ static void pause_usec(uint64_t usec)
 	(void)nanosleep(&t, NULL);
 }
 
-/*
- * -- killing
- * ---------------------------------------------------------------------------------------------------------
- */
+/* -- killing ------------------------------------------------------------------------------------------------------- */
 
 /* Opened anew for each list: v1 gives the same one again to a descriptor that has read it. */
 static ssize_t read_procs(int dir_fd, char *text, size_t size)
@@ -134,10 +131,7 @@ int cgroup_kill(struct cgroup *c)
 	return r == -ENODEV ? 0 : r;
 }
 
-/*
- * -- removing
- * --------------------------------------------------------------------------------------------------------
- */
+/* -- removing ------------------------------------------------------------------------------------------------------ */
 
 /* A process that was killed is in its group until it has been taken down. */
 static int remove_directory(int parent_fd, const char *name)
@@ -167,10 +161,7 @@ int cgroup_remove(struct cgroup *c)
 	return r;
 }
 
-/*
- * -- what dead kernels left
- * ------------------------------------------------------------------------------------------
- */
+/* -- what dead kernels left ---------------------------------------------------------------------------------------- */
 
 /* The 22nd field of /proc/PID/stat; the second, in parentheses, may hold anything. */
 static int start_of(pid_t pid, uint64_t *ret)

@@ -63,10 +63,7 @@ bool cgroup_path_is_valid(const char *path)
 	return true;
 }
 
-/*
- * -- which hierarchies there are
- * -------------------------------------------------------------------------------------
- */
+/* -- which hierarchies there are ----------------------------------------------------------------------------------- */
 
 /* Bits of a list like "cpu,cpuacct" or "cpu memory". */
 static uint32_t controllers_in(struct slice list, const char *separators)
@@ -235,10 +232,7 @@ static int read_mounts(struct cgroup_mounts *ret, struct error *err)
 	return 0;
 }
 
-/*
- * -- directories
- * -----------------------------------------------------------------------------------------------------
- */
+/* -- directories --------------------------------------------------------------------------------------------------- */
 
 static int open_below(int dir_fd, const char *path)
 {
@@ -278,10 +272,7 @@ static int set_place(struct cgroup_place *place, const struct cgroup_mount *m, c
 	return 0;
 }
 
-/*
- * -- v2
- * --------------------------------------------------------------------------------------------------------------
- */
+/* -- v2 ------------------------------------------------------------------------------------------------------------ */
 
 static uint32_t controllers_of(int fd, const char *file)
 {
@@ -448,10 +439,7 @@ static int find_v2(const struct cgroup_mount *m, const char *parent, uint32_t ne
 	    parent ? parent : m->own, ADVICE);
 }
 
-/*
- * -- all of it
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- all of it ----------------------------------------------------------------------------------------------------- */
 
 void cgroup_places_close(struct cgroup_place *places, size_t n)
 {

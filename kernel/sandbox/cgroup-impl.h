@@ -3,6 +3,8 @@
 #ifndef HUSK_SANDBOX_CGROUP_IMPL_H
 #define HUSK_SANDBOX_CGROUP_IMPL_H
 
+#include <pthread.h>
+
 #include "kernel/sandbox/cgroup.h"
 
 /* What a group is for. */
@@ -57,6 +59,9 @@ struct cgroup {
 	int file[CGROUP_FILE_COUNT];
 	int epoll_fd; /* what the front waits for: the event of v1, which is another after each change, or memory.events */
 	int event_fd;
+	pthread_t watcher; /* registers event_fd, */
+	bool has_watcher;
+	_Atomic int watch_error; /* and leaves this */
 	uint64_t soft;
 	uint64_t hard;
 	uint64_t processes;
@@ -65,6 +70,9 @@ struct cgroup {
 
 /* cgroup.c */
 int cgroup_read_memory(const struct cgroup *c, uint64_t *ret) must_check; /* without the cache of files */
+
+/* cgroup-limits.c */
+void cgroup_end_event(struct cgroup *c);
 
 /* cgroup-find.c */
 /* Pure: from the texts of /proc/self/mountinfo and /proc/self/cgroup. Hierarchies without use for husk are left out. */

@@ -1,14 +1,15 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cgroup-limits: what is allowed, and the event that comes before the kernel kills. The soft threshold is memory.high
- * on v2. v1 has none that acts, but tells when use crosses a value in either direction: it is asked for several
- * between the soft and the hard limit, and for word of reclaim, because the crossing may have been the cache of files
- * alone, with which use then stays at the hard limit while it is exchanged for memory that cannot be taken back. What
- * an event means is judged by what memory.stat says.
+ * cgroup-limits: what is allowed, and the event that comes before the kernel kills. The soft threshold is memory.high on
+ * v2. v1 has none that acts, but tells when use crosses a value, in either direction; and it tells of reclaim, which is
+ * asked for too, because the crossing may have been the cache of files alone, with which use then stays at the hard
+ * limit while it is exchanged for memory that cannot be taken back. What an event means is judged by what memory.stat
+ * says.
  */
 #include <errno.h>
 #include <fcntl.h>
 #include <inttypes.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/epoll.h>
@@ -19,7 +20,6 @@
 
 #define MIB (UINT64_C(1) << 20)
 #define CPU_PERIOD_USEC 100000
-#define N_THRESHOLDS 8
 
 /* sandbox.md 3.1 */
 static uint64_t headroom(uint64_t quota)
@@ -58,10 +58,7 @@ static int write_value(struct cgroup *c, enum cgroup_file file, bool is_v2, uint
 	return write_text(c, file, is_v2, text, err);
 }
 
-/*
- * -- memory
- * ----------------------------------------------------------------------------------------------------------
- */
+/* -- memory -------------------------------------------------------------------------------------------------------- */
 
 /* A machine without swap needs no limit of it. */
 static bool machine_has_swap(void)
@@ -91,53 +88,8 @@ static int set_hard_v1(struct cgroup *c, uint64_t hard, struct error *err)
 	return r;
 }
 
-static int listen_v1(struct cgroup *c, int event_fd, enum cgroup_file to, const char *what, struct error *err)
-{
-	char text[96];
-
-	(void)snprintf(text, sizeof(text), "%d %d %s", event_fd, c->file[to], what);
-	return write_text(c, CGROUP_FILE_memory_listen, false, text, err);
-}
-
-/* The descriptor that the event will come by: made at once, for who waits and who registers may be two processes. */
-static int make_event(struct cgroup *c, struct error *err)
-{
-	struct epoll_event event = { .events = EPOLLIN };
-
-	if (c->event_fd >= 0)
-		return 0;
-	c->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
-	if (c->event_fd < 0 || epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, c->event_fd, &event) < 0)
-		return error_set(err, -errno, "cannot make an event: %s", strerror(errno));
-	return 0;
-}
-
-int cgroup_watch_memory(struct cgroup *c, struct error *err)
-{
-	char what[32];
-	int r = 0;
-
-	if (c->memory_is_v2 || c->soft == LIMITS_NONE)
-		return 0;
-	for (unsigned i = 0; r == 0 && i < N_THRESHOLDS; i++) {
-		(void)snprintf(what, sizeof(what), "%" PRIu64, c->soft + (c->hard - c->soft) / N_THRESHOLDS * i);
-		r = listen_v1(c, c->event_fd, CGROUP_FILE_memory_current, what, err);
-	}
-	if (r == 0 && c->file[CGROUP_FILE_memory_pressure] >= 0)
-		r = listen_v1(c, c->event_fd, CGROUP_FILE_memory_pressure, "low", err);
-	return r;
-}
-
-static int set_memory_v1(struct cgroup *c, uint64_t soft, uint64_t hard, struct error *err)
-{
-	int r = set_hard_v1(c, hard, err);
-
-	return r < 0 || soft == LIMITS_NONE ? r : make_event(c, err);
-}
-
 static int set_memory_v2(struct cgroup *c, uint64_t soft, uint64_t hard, struct error *err)
 {
-	struct epoll_event event = { .events = EPOLLPRI };
 	bool has_swap_file = c->file[CGROUP_FILE_memory_swap] >= 0 || machine_has_swap();
 	int r = has_swap_file ? write_value(c, CGROUP_FILE_memory_swap, true, 0, "max", err) : 0;
 
@@ -146,12 +98,114 @@ static int set_memory_v2(struct cgroup *c, uint64_t soft, uint64_t hard, struct 
 		r = write_value(c, CGROUP_FILE_memory_oom_group, true, 0, "0", err);
 	if (r == 0)
 		r = write_value(c, CGROUP_FILE_memory_soft, true, soft, "max", err);
+	return r < 0 ? r : write_value(c, CGROUP_FILE_memory_hard, true, hard, "max", err);
+}
+
+/* -- the event ----------------------------------------------------------------------------------------------------- */
+
+/* A keeper may have the former one open too, so it would go on to wake. */
+void cgroup_end_event(struct cgroup *c)
+{
+	if (c->has_watcher)
+		(void)pthread_join(c->watcher, NULL);
+	c->has_watcher = false;
+	c->watch_error = 0;
+	if (c->event_fd >= 0)
+		(void)epoll_ctl(c->epoll_fd, EPOLL_CTL_DEL, c->event_fd, NULL);
+	closep(&c->event_fd);
+	c->event_fd = -1;
+}
+
+static int make_event(struct cgroup *c, struct error *err)
+{
+	struct epoll_event event = { .events = EPOLLIN };
+
+	c->event_fd = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
+	if (c->event_fd < 0 || epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, c->event_fd, &event) < 0)
+		return error_set(err, -errno, "no event of memory can be had: %s", strerror(errno));
+	return 0;
+}
+
+static int ask(const struct cgroup *c, enum cgroup_file of, const char *what)
+{
+	char text[96];
+
+	if (c->file[of] < 0)
+		return 0;
+	(void)snprintf(text, sizeof(text), "%d %d %s", c->event_fd, c->file[of], what);
+	return write(c->file[CGROUP_FILE_memory_listen], text, strlen(text)) < 0 ? -errno : 0;
+}
+
+static int ask_all(const struct cgroup *c)
+{
+	char threshold[32];
+	int r;
+
+	(void)snprintf(threshold, sizeof(threshold), "%" PRIu64, c->soft);
+	r = ask(c, CGROUP_FILE_memory_pressure, "low");
 	if (r == 0)
-		r = write_value(c, CGROUP_FILE_memory_hard, true, hard, "max", err);
+		r = ask(c, CGROUP_FILE_memory_current, threshold);
+	return r;
+}
+
+/* Use may have crossed the threshold before it was registered; and an error wants to be seen. */
+static void wake(const struct cgroup *c)
+{
+	const uint64_t one = 1;
+
+	(void)!write(c->event_fd, &one, sizeof(one));
+}
+
+int cgroup_watch_memory(struct cgroup *c, struct error *err)
+{
+	int r;
+
+	if (c->event_fd < 0)
+		return 0;
+	r = ask_all(c);
 	if (r < 0)
-		return r;
+		return error_set(err, r, "no event of memory can be had: cgroup.event_control: %s", strerror(-r));
+	wake(c);
+	return 0;
+}
+
+static void *watcher(void *data)
+{
+	struct cgroup *c = data;
+
+	c->watch_error = ask_all(c);
+	wake(c);
+	return NULL;
+}
+
+int cgroup_watch_memory_aside(struct cgroup *c, struct error *err)
+{
+	sigset_t all, before;
+	int e;
+
+	if (c->event_fd < 0)
+		return 0;
+	(void)sigfillset(&all);
+	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
+	e = pthread_create(&c->watcher, NULL, watcher, c);
+	(void)pthread_sigmask(SIG_SETMASK, &before, NULL);
+	if (e)
+		return error_set(err, -e, "no thread can be started: %s", strerror(e));
+	c->has_watcher = true;
+	return 0;
+}
+
+/* One for each threshold: what was registered with the former is over. */
+static int set_event(struct cgroup *c, uint64_t soft, struct error *err)
+{
+	struct epoll_event event = { .events = EPOLLPRI };
+
+	if (!c->memory_is_v2) {
+		cgroup_end_event(c);
+		return soft == LIMITS_NONE ? 0 : make_event(c, err);
+	}
 	if (epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, c->file[CGROUP_FILE_memory_oom], &event) < 0 && errno != EEXIST)
-		return error_set(err, -errno, "epoll_ctl: %s", strerror(errno));
+		return error_set(err, -errno, "no event of memory can be had: %s", strerror(errno));
 	return 0;
 }
 
@@ -174,7 +228,9 @@ int cgroup_set_memory(struct cgroup *c, uint64_t quota, uint64_t base, struct er
 		return error_set(err, r, "the memory of the control group %s cannot be read: %s", c->description, strerror(-r));
 	if (used >= hard)
 		return error_set(err, -EBUSY, "memory cannot be limited to %" PRIu64 " bytes, for %" PRIu64 " are in use", hard, used);
-	r = c->memory_is_v2 ? set_memory_v2(c, soft, hard, err) : set_memory_v1(c, soft, hard, err);
+	r = c->memory_is_v2 ? set_memory_v2(c, soft, hard, err) : set_hard_v1(c, hard, err);
+	if (r == 0)
+		r = set_event(c, soft, err);
 	if (r < 0)
 		return r;
 	c->soft = soft;
@@ -184,7 +240,7 @@ int cgroup_set_memory(struct cgroup *c, uint64_t quota, uint64_t base, struct er
 
 int cgroup_memory_fd(const struct cgroup *c)
 {
-	return c->soft == LIMITS_NONE ? -1 : c->epoll_fd;
+	return c->epoll_fd;
 }
 
 bool cgroup_memory_is_high(struct cgroup *c)
@@ -197,7 +253,7 @@ bool cgroup_memory_is_high(struct cgroup *c)
 	return used + slack(c) >= c->soft;
 }
 
-bool cgroup_memory_take(struct cgroup *c)
+int cgroup_memory_take(struct cgroup *c)
 {
 	char text[1024];
 	uint64_t n;
@@ -206,13 +262,10 @@ bool cgroup_memory_take(struct cgroup *c)
 		(void)!read(c->event_fd, &n, sizeof(n));
 	if (c->memory_is_v2)
 		(void)!cgroup_pread(c->file[CGROUP_FILE_memory_oom], text, sizeof(text));
-	return cgroup_memory_is_high(c);
+	return c->watch_error < 0 ? c->watch_error : cgroup_memory_is_high(c);
 }
 
-/*
- * -- the others
- * ------------------------------------------------------------------------------------------------------
- */
+/* -- the others ---------------------------------------------------------------------------------------------------- */
 
 static int set_cpu(struct cgroup *c, uint64_t percent, struct error *err)
 {

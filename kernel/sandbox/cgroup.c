@@ -42,7 +42,7 @@ struct cgroup *cgroup_free(struct cgroup *c)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(c->file); i++)
 		closep(&c->file[i]);
-	closep(&c->event_fd);
+	cgroup_end_event(c);
 	closep(&c->epoll_fd);
 	free(c);
 	return NULL;
@@ -168,10 +168,7 @@ const char *cgroup_describe(const struct cgroup *c)
 	return c->description;
 }
 
-/*
- * -- usage
- * -----------------------------------------------------------------------------------------------------------
- */
+/* -- usage --------------------------------------------------------------------------------------------------------- */
 
 static int read_number(const struct cgroup *c, enum cgroup_file file, uint64_t *ret)
 {

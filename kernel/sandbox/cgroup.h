@@ -41,18 +41,11 @@ int cgroup_set_limits(struct cgroup *c, const struct limits *limits, struct erro
  */
 int cgroup_set_memory(struct cgroup *c, uint64_t quota, uint64_t base, struct error *err) must_check;
 
-/*
- * v1: registers the events of the limit that is set; on v2 they need none. Each costs the kernel a grace period (10 ms
- * and more), so it is for a process that nobody waits for; the descriptor is that of all forks. A limit that is set later
- * has no event on v1: ask cgroup_memory_is_high() at intervals.
- */
-int cgroup_watch_memory(struct cgroup *c, struct error *err) must_check;
-
 /* Descriptors, borrowed: a process of one thread that writes "0" to each is in the group. */
 size_t cgroup_attach_fds(const struct cgroup *c, int fds[CGROUP_MAX_ATTACH]);
 /*
- * The same in two parts, for joining a group of v2 costs a grace period but being born into it does not: the directory for
- * clone3(CLONE_INTO_CGROUP), -1 where all is v1, and the descriptors of v1.
+ * The same in two parts, for joining a group of v2 costs a grace period but being born into it does not: the
+ * directory for clone3(CLONE_INTO_CGROUP), -1 where all is v1, and the descriptors of v1.
  */
 int cgroup_birth_fd(const struct cgroup *c);
 size_t cgroup_attach_v1_fds(const struct cgroup *c, int fds[CGROUP_MAX_ATTACH]);
@@ -65,12 +58,21 @@ size_t cgroup_attach_v1_fds(const struct cgroup *c, int fds[CGROUP_MAX_ATTACH]);
 int cgroup_read_usage(struct cgroup *c, struct usage *usage) must_check;
 
 /*
- * Becomes readable when memory may have reached its soft threshold. -1: no memory limit. The descriptor stays the
- * same for c's life.
+ * v1: registers the event of the threshold that is set; on v2 it needs none. The kernel takes a grace period for that
+ * (10 ms and more): this is for a process that nobody waits for. The event is that of all forks. Each
+ * cgroup_set_memory() ends the event before.
  */
+int cgroup_watch_memory(struct cgroup *c, struct error *err) must_check;
+/* The same by a thread that waits. setresuid() would wait for it too. */
+int cgroup_watch_memory_aside(struct cgroup *c, struct error *err) must_check;
+/* The same for c's life. Readable when memory may have reached its soft threshold. */
 int cgroup_memory_fd(const struct cgroup *c);
-bool cgroup_memory_take(struct cgroup *c); /* takes the event; true when memory that cannot be taken back is at the threshold */
-bool cgroup_memory_is_high(struct cgroup *c); /* the same without an event: on v1 none comes while memory stays above */
+/*
+ * Takes the event. 1: memory that cannot be taken back is at the threshold; 0: it is not; -errno: no event will come.
+ */
+int cgroup_memory_take(struct cgroup *c) must_check;
+/* The same question without an event: on v1 none comes while memory stays above. */
+bool cgroup_memory_is_high(struct cgroup *c);
 
 /*
  * SIGKILL for everything in it, at once or, where the kernel cannot, until nothing is listed (bounded; needs the

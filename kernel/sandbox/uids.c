@@ -19,10 +19,7 @@
 #define LOCK_FILE "leases"
 #define MAX_TEXT 65536
 
-/*
- * -- the range
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- the range ----------------------------------------------------------------------------------------------------- */
 
 /* A number of at most ten digits, and what ends it. */
 static bool parse_number(const char **text, char end, uint64_t *ret)
@@ -115,10 +112,7 @@ static bool is_somebody(uid_t id)
 	return found_user || found_group || u == ERANGE || g == ERANGE || u == EIO || g == EIO;
 }
 
-/*
- * -- the locks
- * -------------------------------------------------------------------------------------------------------
- */
+/* -- the locks ----------------------------------------------------------------------------------------------------- */
 
 static int make_parents(const char *directory)
 {

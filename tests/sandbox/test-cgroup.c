@@ -71,7 +71,7 @@ static void limit(struct cgroup *c, enum limit which, uint64_t value)
 	struct error err;
 
 	l.value[which] = value;
-	if (cgroup_set_limits(c, &l, &err) < 0 || cgroup_watch_memory(c, &err) < 0)
+	if (cgroup_set_limits(c, &l, &err) < 0)
 		fail_msg("cgroup_set_limits: %s", err.text);
 }
 
@@ -147,10 +147,7 @@ static int do_nothing(void)
 	return 0;
 }
 
-/*
- * -- making, removing
- * ------------------------------------------------------------------------------------------------
- */
+/* -- making, removing ---------------------------------------------------------------------------------------------- */
 
 static void test_bad_names_and_parents_are_refused(void **state)
 {
@@ -227,10 +224,7 @@ static void test_a_fork_can_remove(void **state)
 	finish(make("test-fork"));
 }
 
-/*
- * -- limits
- * ----------------------------------------------------------------------------------------------------------
- */
+/* -- limits -------------------------------------------------------------------------------------------------------- */
 
 static int fork_until_refused(void)
 {
@@ -301,9 +295,10 @@ static void test_a_fork_bomb_is_killed_from_the_list(void **state)
 	finish(c);
 }
 
+/* Beyond the threshold, not to the hard limit, however late the test looks. */
 static int grow(void)
 {
-	for (unsigned i = 0; i < 100; i++) {
+	for (unsigned i = 0; i < 50; i++) {
 		void *p = mmap(NULL, 2 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
 		struct timespec t = { .tv_nsec = 2000000 };
 
@@ -317,10 +312,21 @@ static bool wait_for_memory(struct cgroup *c)
 {
 	struct pollfd p = { .fd = cgroup_memory_fd(c), .events = POLLIN };
 
-	while (poll(&p, 1, EVENT_MSEC) > 0)
-		if (cgroup_memory_take(c))
-			return true;
+	while (poll(&p, 1, EVENT_MSEC) > 0) {
+		int r = cgroup_memory_take(c);
+
+		if (r != 0)
+			return r == 1;
+	}
 	return false;
+}
+
+static void hear(struct cgroup *c)
+{
+	struct error err;
+
+	if (cgroup_watch_memory_aside(c, &err) < 0)
+		fail_msg("cgroup_watch_memory_aside: %s", err.text);
 }
 
 static void test_the_soft_threshold_is_told(void **state)
@@ -332,12 +338,13 @@ static void test_the_soft_threshold_is_told(void **state)
 	pid_t child;
 
 	(void)state;
-	assert_int_equal(cgroup_memory_fd(c), -1);
-	limit(c, LIMIT_memory, 64 * MIB);
 	p = (struct pollfd){ .fd = cgroup_memory_fd(c), .events = POLLIN };
-	assert_true(p.fd >= 0);
-	(void)poll(&p, 1, 0);
-	assert_false(cgroup_memory_take(c));
+	assert_int_equal(poll(&p, 1, 0), 0);
+	limit(c, LIMIT_memory, 64 * MIB);
+	hear(c);
+	/* That it listens, or has not been read since it was opened, is an event of its own. */
+	(void)poll(&p, 1, c->memory_is_v2 ? 0 : EVENT_MSEC);
+	assert_int_equal(cgroup_memory_take(c), 0);
 	assert_int_equal(poll(&p, 1, 0), 0);
 	child = start_in(c, grow, NULL);
 	assert_true(wait_for_memory(c));
@@ -345,6 +352,34 @@ static void test_the_soft_threshold_is_told(void **state)
 	assert_int_equal(waitpid(child, &status, WNOHANG), 0); /* it lives */
 	assert_int_equal(cgroup_read_usage(c, &usage), 0);
 	assert_true(usage.memory_bytes >= 50 * MIB && usage.memory_bytes < 128 * MIB);
+	finish(c);
+}
+
+static int hold_200_mib(void)
+{
+	memset(mmap(NULL, 200 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, 200 * MIB);
+	return 0;
+}
+
+/* Whoever keeps the sandbox asks for the event, and another process gets it. */
+static void test_a_fork_can_ask_for_the_event(void **state)
+{
+	struct cgroup *c = make("test-ask");
+	pid_t child;
+	int status;
+
+	(void)state;
+	limit(c, LIMIT_memory, 64 * MIB);
+	child = fork();
+	if (child == 0) {
+		struct error err;
+
+		_exit(cgroup_watch_memory(c, &err) < 0);
+	}
+	assert_int_equal(waitpid(child, &status, 0), child);
+	assert_int_equal(status, 0);
+	(void)start_in(c, grow, NULL);
+	assert_true(wait_for_memory(c));
 	finish(c);
 }
 
@@ -358,20 +393,53 @@ static void test_the_threshold_can_be_set_again(void **state)
 	(void)state;
 	assert_int_equal(cgroup_set_memory(c, 512 * MIB, 16 * MIB, &err), 0);
 	fd = cgroup_memory_fd(c);
+	hear(c);
 	assert_int_equal(cgroup_set_memory(c, 48 * MIB, 0, &err), 0);
+	hear(c);
 	assert_int_equal(cgroup_memory_fd(c), fd);
-	assert_int_equal(cgroup_watch_memory(c, &err), 0);
 	(void)start_in(c, grow, NULL);
 	assert_true(wait_for_memory(c));
 	assert_int_equal(cgroup_set_memory(c, LIMITS_NONE, 0, &err), 0);
-	assert_int_equal(cgroup_memory_fd(c), -1);
+	hear(c);
+	assert_int_equal(cgroup_memory_take(c), 0);
 	finish(c);
 }
 
-static int hold_200_mib(void)
+/* It may have been crossed before the kernel listens. */
+static void test_a_threshold_that_was_crossed_before_is_told(void **state)
 {
-	memset(mmap(NULL, 200 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, 200 * MIB);
-	return 0;
+	struct cgroup *c = make("test-before");
+	struct error err;
+
+	(void)state;
+	(void)start_in(c, hold_200_mib, &(int){ 0 });
+	assert_int_equal(cgroup_set_memory(c, 180 * MIB, 0, &err), 0);
+	hear(c);
+	assert_true(wait_for_memory(c));
+	finish(c);
+}
+
+static void test_an_event_that_cannot_be_had_is_told(void **state)
+{
+	struct cgroup *c = make("test-deaf");
+	struct pollfd p = { .fd = cgroup_memory_fd(c), .events = POLLIN };
+	struct error err;
+
+	(void)state;
+	if (c->memory_is_v2) {
+		finish(c);
+		print_message("skipped: v2 has no such file\n");
+		skip();
+	}
+	limit(c, LIMIT_memory, 64 * MIB);
+	closep(&c->file[CGROUP_FILE_memory_listen]);
+	c->file[CGROUP_FILE_memory_listen] = open("/dev/full", O_WRONLY | O_CLOEXEC);
+	hear(c);
+	assert_int_equal(poll(&p, 1, EVENT_MSEC), 1);
+	assert_int_equal(cgroup_memory_take(c), -ENOSPC);
+	assert_int_equal(cgroup_watch_memory(c, &err), -ENOSPC);
+	assert_contains(err.text, "event_control");
+	finish(c);
 }
 
 static void test_memory_in_use_cannot_be_forbidden(void **state)
@@ -450,10 +518,11 @@ static void test_the_cache_of_files_is_no_memory(void **state)
 
 	(void)state;
 	limit(c, LIMIT_memory, 48 * MIB);
+	hear(c);
 	(void)start_in(c, write_file, &r);
 	(void)unlink(cache_file);
 	assert_int_equal(r, 0);
-	assert_false(cgroup_memory_take(c));
+	assert_int_equal(cgroup_memory_take(c), 0);
 	assert_int_equal(cgroup_read_usage(c, &usage), 0);
 	assert_true(usage.memory_bytes < 40 * MIB);
 	finish(c);
@@ -481,6 +550,7 @@ static void test_the_threshold_is_told_after_the_cache_has_crossed_it(void **sta
 
 	(void)state;
 	limit(c, LIMIT_memory, 48 * MIB);
+	hear(c);
 	(void)start_in(c, write_file_and_grow, NULL);
 	assert_true(wait_for_memory(c));
 	(void)unlink(cache_file);
@@ -552,10 +622,7 @@ static void test_limits_that_cannot_be_set_are_named(void **state)
 	finish(c);
 }
 
-/*
- * -- ends
- * ------------------------------------------------------------------------------------------------------------
- */
+/* -- ends ---------------------------------------------------------------------------------------------------------- */
 
 static void test_kill_reaches_daemons(void **state)
 {
@@ -614,10 +681,7 @@ static void test_what_a_dead_kernel_left_is_removed(void **state)
 	finish(c);
 }
 
-/*
- * -- users
- * -----------------------------------------------------------------------------------------------------------
- */
+/* -- users --------------------------------------------------------------------------------------------------------- */
 
 static void become_nobody(void)
 {
@@ -664,7 +728,8 @@ static int use_as_nobody(struct cgroup *c)
 	} while (usage.processes < 1 && waitpid(child, &status, WNOHANG) == 0);
 	if (usage.processes != 1)
 		return 3;
-	(void)cgroup_memory_take(c);
+	if (cgroup_watch_memory_aside(c, &err) < 0 || cgroup_memory_take(c) < 0)
+		return 6;
 	if (cgroup_kill(c) < 0 || waitpid(child, &status, 0) != child || !WIFSIGNALED(status))
 		return 4;
 	return cgroup_remove(c) < 0 ? 0 : 5; /* that is for those who have the right */
@@ -794,7 +859,10 @@ int main(void)
 		TEST(test_a_fork_bomb_ends_at_the_limit),
 		TEST(test_a_fork_bomb_is_killed_from_the_list),
 		TEST(test_the_soft_threshold_is_told),
+		TEST(test_a_fork_can_ask_for_the_event),
 		TEST(test_the_threshold_can_be_set_again),
+		TEST(test_a_threshold_that_was_crossed_before_is_told),
+		TEST(test_an_event_that_cannot_be_had_is_told),
 		TEST(test_memory_in_use_cannot_be_forbidden),
 		TEST(test_a_kill_for_memory_is_counted),
 		TEST(test_the_cache_of_files_is_no_memory),
