@@ -128,6 +128,9 @@ static int on_fatal(struct front *f, struct lane *lane, struct peer_frame *frame
 	(void)lane;
 	if (msgpack_read_str(&frame->fields, &code) < 0 || msgpack_read_str(&frame->fields, &text) < 0)
 		return bad(err, frame->type, "the reason");
+	/* A tenant can say it too, or bring it about: then it is the worker's death, not the kernel's. */
+	if (f->worker_state != WORKER_STARTING)
+		return error_set(err, -EBADMSG, "it has failed: %.*s", (int)MIN(text.len, 200), text.data);
 	log_error("%.*s", (int)MIN(text.len, 1000), text.data);
 	life_shutdown(f, 1, false);
 	return 0;

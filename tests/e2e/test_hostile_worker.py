@@ -59,6 +59,7 @@ LIES = {
     "reply for another turn": "tell(frame(REPLY, b'\\x98' + u32(4_000_000) + b'\\x00\\x01\\x02\\xc0\\xc0\\xc0\\xc0'))",
     "answer that was not asked for": "tell(frame(ANSWER, b'\\x94' + u32(1) + text('{}') + b'\\xc0\\xc0'))",
     "second hello": "tell(frame(HELLO, b'\\x92\\x01\\x80'))",
+    "says that it has failed": "tell(frame(FATAL, b'\\x92' + text('internal') + text('no more')))",
     "second ready": "tell(frame(READY, b'\\x91\\x80'))",
     "json that is none": "tell(frame(PUBLISH, b'\\x96' + b'\\x00' + text('comm_msg') + text('{\"a\": NaN}') + b'\\xc0\\xc0\\x90'))",
     "content that is no object": "tell(frame(PUBLISH, b'\\x96' + b'\\x00' + text('comm_msg') + text('[1]') + b'\\xc0\\xc0\\x90'))",
@@ -183,6 +184,25 @@ def test_a_crash_while_idle(respawning: Client) -> None:
     first = {p.pid for p in respawning.kernel.workers()}
     wait_until(lambda: not first & {p.pid for p in respawning.kernel.workers()}, "the worker's death")
     survives(respawning)
+
+
+WRECKED = {
+    "sys.stderr": "import sys\nclass No:\n  def __getattr__(self, name): raise BaseException(name)\nsys.stdout = sys.stderr = No()",
+    "sys.modules": "import sys; sys.modules.clear()",
+    "builtins": "import builtins; builtins.__dict__.clear()",
+}
+
+
+@pytest.mark.parametrize("what", WRECKED)
+def test_an_interpreter_that_was_wrecked_costs_the_worker_alone(respawning: Client, what: str) -> None:
+    """Whether a request still works in what is left, or ends the worker: each is answered, and the kernel goes on."""
+    respawning.execute(WRECKED[what])
+    for _ in range(3):
+        respawning.execute("1/0")
+        assert respawning.request("is_complete_request", {"code": "1"}).reply
+        assert respawning.request("complete_request", {"code": "pri", "cursor_pos": 3}).reply
+    assert respawning.request("kernel_info_request", channel="control").ok()
+    assert respawning.kernel.exit_code() is None
 
 
 def test_ten_crashes_in_a_row(respawning: Client) -> None:
