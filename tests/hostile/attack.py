@@ -16,7 +16,7 @@ from typing import Any
 
 from contain import Groups, upper_of_tmp
 from kernels import (
-    Canaries, HostileKernel, Mode, Sampler, Snapshot, Watcher, described, settle, trouble,
+    KEPT_TEXT, Canaries, HostileKernel, Mode, Sampler, Snapshot, Watcher, described, settle, trouble,
 )
 from husk import SANITIZED, KernelDied, Turn, descendants
 from listeners import Listeners
@@ -57,7 +57,8 @@ class Place:
     previous: str = ""  # a secret that was in a kernel which has ended
     meter: Meter | None = None
     neighbour: HostileKernel | None = None
-    neighbour_client: Watcher | None = None
+    companion: HostileKernel | None = None  # one more, for what a test does with another kernel
+    companion_client: Watcher | None = None
     count: int = 0
 
 
@@ -396,6 +397,7 @@ def run(place: Place, program: Program) -> Result:
 
 def after_attack(a: Attack) -> None:
     """All checks between the attack and the kernel's end."""
+    a.client.room = KEPT_TEXT
     if a.turn:
         judge_turn(a)
         judge_floods(a)

@@ -158,7 +158,6 @@ def _inside() -> None:
     _mount("-t", "overlay", "-o", options, "overlay", "/tmp")
     _mount("-t", "tmpfs", "-o", "mode=1777,size=1g", "tmpfs", "/dev/shm")
     _mount("-t", "tmpfs", "-o", "mode=1777,size=1g", "tmpfs", "/var/tmp")
-    _mount("--bind", "/", "/")
     _mount("-o", "remount,bind,ro", "/")
     subprocess.run(["ip", "link", "set", "lo", "up"], check=False) if _has("ip") else _loopback_up()
     os.environ[INSIDE] = str(layers / "upper")

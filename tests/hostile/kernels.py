@@ -76,17 +76,26 @@ def _setting(value: Any) -> str:
     if isinstance(value, bool):
         return "true" if value else "false"
     if isinstance(value, (list, tuple)):
-        return "[ " + ", ".join(_setting(v) for v in value) + " ]"
+        return "( " + ", ".join(_setting(v) for v in value) + " )"
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
 def profile_text(level: str, limits: dict[str, str], settings: dict[str, Any]) -> str:
-    """A profile (husk-profile(5)) with these limits above the suite's own."""
-    lines = [f"{name} = {_setting(value)};" for name, value in ({"level": level, "minimum": level} | settings).items()]
-    lines += ["limits:", "{"]
-    for name, value in (LIMITS | limits).items():
-        lines.append(f"\t{name} = {value if value.isdigit() else _setting(value)};")
-    return "\n".join([*lines, "};", ""])
+    """A profile (husk-profile(5)) with these limits above the suite's own. Settings are named "section.name"; those outside of all
+    sections have no dot."""
+    sections: dict[str, dict[str, Any]] = {"sandbox": {"level": level, "minimum": level}, "": {}}
+    for name, value in settings.items():
+        section, _, rest = name.rpartition(".")
+        sections.setdefault(section, {})[rest] = value
+    sections["limits"] = LIMITS | limits
+    lines = []
+    for section, values in sections.items():
+        lines += [f"{section} = {{"] if section else []
+        for name, value in values.items():
+            plain = section == "limits" and value.isdigit()
+            lines.append(f"{name} = {value if plain else _setting(value)};")
+        lines += ["};"] if section else []
+    return "\n".join([*lines, ""])
 
 
 @dataclass
@@ -105,7 +114,7 @@ class Watcher(Client):
     def __init__(self, kernel: Kernel, **more: Any) -> None:
         self.n_bytes = 0
         self.n_messages = 0
-        self.seen: list[str] = []
+        self.room = KEPT_TEXT
         super().__init__(kernel, options={"iopub": {zmq.RCVHWM: 200}}, **more)
 
     def _accept(self, channel: str, frames: list[bytes]) -> Message:
@@ -114,7 +123,8 @@ class Watcher(Client):
             size = sum(len(f) for f in frames)
             self.n_messages += 1
             self.n_bytes += size
-            if self.n_bytes > KEPT_TEXT:
+            self.room -= size
+            if self.room < 0:
                 message.frames = message.buffers = []
                 if message.type == "stream":
                     message.content["text"] = ""

@@ -75,36 +75,38 @@ def make_place(options: argparse.Namespace, mode: Any, directory: Path) -> Any:
         before.kernel.close_clients()
         if before.kernel.groups:
             before.kernel.groups.remove()
-        start_neighbour(place, calm, listeners) if not options.no_neighbour else None
-    _ = Meter
+        place.companion, place.companion_client = calm_kernel(place, calm, listeners)
+        if not options.no_neighbour:
+            place.neighbour, _ = calm_kernel(place, calm, listeners)
+            place.meter = Meter(place.neighbour.file, directory / "neighbour.times")
+            place.meter.start()
     return place
 
 
-def start_neighbour(place: Any, calm: Any, listeners: Any) -> None:
+def calm_kernel(place: Any, calm: Any, listeners: Any) -> tuple[Any, Any]:
+    """A kernel that nobody attacks, and its client."""
     from attack import Result, start
-    from neighbour import Meter
 
-    place.neighbour = start(place, calm, listeners, Result(0, "", "", "")).kernel
-    place.neighbour.start()
-    place.neighbour_client = place.neighbour.watch()
-    place.neighbour_client.execute("1 + 1").ok()
-    place.meter = Meter(place.neighbour.file, place.directory / "neighbour.times")
-    place.meter.start()
+    kernel = start(place, calm, listeners, Result(0, "", "", "")).kernel
+    kernel.start()
+    client = kernel.watch()
+    client.execute("1 + 1").ok()
+    return kernel, client
 
 
 def end_place(place: Any) -> list[str]:
-    """Ends the neighbour; what was wrong with it."""
+    """Ends the kernels that nobody attacked; what was wrong with them."""
     wrong = []
     if place.meter:
         place.meter.stop()
-    if place.neighbour:
-        if place.neighbour.exit_code() is None:
-            place.neighbour.shut_down()
+    for kernel in filter(None, (place.neighbour, place.companion)):
+        if kernel.exit_code() is None:
+            kernel.shut_down()
         else:
-            wrong.append("the neighbour's kernel had ended")
-        place.neighbour.close_clients()
-        if place.neighbour.groups:
-            place.neighbour.groups.remove()
+            wrong.append(f"a kernel that nobody attacked has ended: {kernel.stderr()[-300:]}")
+        kernel.close_clients()
+        if kernel.groups:
+            wrong += kernel.groups.remove()
     return wrong
 
 
