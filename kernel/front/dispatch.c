@@ -10,6 +10,7 @@
 #include <stdio.h>
 
 #include "protocol/base/log.h"
+#include "protocol/link/reason.h"
 #include "protocol/wire/json.h"
 
 void lane_init(struct lane *lane, enum lane_kind kind)
@@ -76,17 +77,6 @@ static void append_error(struct front *f, const struct request *r, struct buffer
 	buffer_append_char(content, '}');
 }
 
-/* Served by the worker, and never answered (wire.md 7.5). */
-static bool is_comm_type(enum msgtype type)
-{
-	return type == MSGTYPE_comm_open || type == MSGTYPE_comm_msg || type == MSGTYPE_comm_close;
-}
-
-static bool is_comm(const struct request *r)
-{
-	return is_comm_type(r->message.header.type);
-}
-
 void reply_content(struct front *f, struct request *r, struct buffer *content, struct slice metadata,
     const struct slice *buffers, size_t n_buffers)
 {
@@ -102,7 +92,7 @@ void reply_content(struct front *f, struct request *r, struct buffer *content, s
 		.subshell = r->message.header.subshell_id,
 	};
 
-	if (is_comm(r))
+	if (request_is_comm(r))
 		return;
 	if (content->failed) {
 		append_error(f, r, &instead, "ReplyTooLarge", "the reply is larger than a message may be");
@@ -112,12 +102,23 @@ void reply_content(struct front *f, struct request *r, struct buffer *content, s
 	sender_reply(f->sender, r->port, r->parcel.from, r->message.frames.identities, r->message.frames.n_identities, &out);
 }
 
-void reply_error(struct front *f, struct request *r, const char *ename, const char *evalue)
+void reply_failure(struct front *f, struct request *r, const struct failure *why)
 {
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(1 << 20);
+	_cleanup_(buffer_deinitp) struct buffer metadata = BUFFER_INIT(4096);
+	const struct outcome how = { "error", why->verdict, why->state };
 
-	append_error(f, r, &content, ename, evalue);
-	reply_content(f, r, &content, SLICE_NULL, NULL, 0);
+	append_error(f, r, &content, why->ename, why->evalue);
+	if (r->message.header.type == MSGTYPE_execute_request)
+		metadata_write(f, r, &how, &metadata);
+	reply_content(f, r, &content, buffer_slice(&metadata), NULL, 0);
+}
+
+void reply_error(struct front *f, struct request *r, const char *ename, const char *evalue)
+{
+	const struct failure why = { ename, evalue, SLICE_NULL, VERDICT_error, VERDICT_KEPT };
+
+	reply_failure(f, r, &why);
 }
 
 static void reply_and_finish(struct front *f, struct request *r, struct buffer *content)
@@ -126,11 +127,18 @@ static void reply_and_finish(struct front *f, struct request *r, struct buffer *
 	request_finish(f, r);
 }
 
-static void refuse_request(struct front *f, struct request *r, const char *ename, const char *evalue)
+static void refuse_for(struct front *f, struct request *r, const struct failure *why)
 {
 	request_begin(f, r);
-	reply_error(f, r, ename, evalue);
+	reply_failure(f, r, why);
 	request_finish(f, r);
+}
+
+static void refuse_request(struct front *f, struct request *r, const char *ename, const char *evalue)
+{
+	const struct failure why = { ename, evalue, SLICE_NULL, VERDICT_error, VERDICT_KEPT };
+
+	refuse_for(f, r, &why);
 }
 
 /* What the front answers alone. Each takes the request. */
@@ -230,10 +238,12 @@ static bool worker_asked(struct front *f, uint64_t id, const struct buffer *rows
 
 void refuse_at_end(struct front *f, struct request *r)
 {
+	const struct failure why = { "KernelShutdown", "the kernel was shut down", SLICE_NULL, VERDICT_shutdown, VERDICT_LOST };
+
 	if (r->message.header.type == MSGTYPE_execute_request && !r->started_usec)
 		execute_aborted(f, r);
 	else
-		refuse_request(f, r, "KernelShutdown", "the kernel was shut down");
+		refuse_for(f, r, &why);
 }
 
 void refuse_asking(struct front *f)
@@ -302,19 +312,19 @@ static void answer_create_subshell(struct front *f, struct request *r)
 
 static void close_subshell(struct front *f, struct lane *lane)
 {
-	const struct failure why = { "SubshellDeleted", "the subshell was deleted", SLICE_NULL, "aborted", "kept" };
+	const struct failure why = { "SubshellDeleted", "the subshell was deleted", SLICE_NULL, VERDICT_aborted, VERDICT_KEPT };
 	struct request *r;
 
-	while ((r = lane_end_current(lane))) {
+	while ((r = lane_end_current(f, lane))) {
 		if (r->message.header.type == MSGTYPE_execute_request) {
 			execute_failed(f, r, &why);
 		} else {
-			reply_error(f, r, why.ename, why.evalue);
+			reply_failure(f, r, &why);
 			request_finish(f, r);
 		}
 	}
 	while ((r = queue_pop(&lane->queue)))
-		refuse_request(f, r, why.ename, why.evalue);
+		refuse_for(f, r, &why);
 	life_detach(f, lane);
 	lane->in_use = false;
 }
@@ -423,8 +433,31 @@ static void give_turn(struct front *f, struct request *r)
 	turns_hold(&f->turns, r->turn, r->message.header.raw);
 }
 
+/* The kernel has used up a total: nothing of the tenant's is begun any more. What a comm message says has no reply. */
+static void refuse_spent(struct front *f, struct request *r, const struct cause *spent)
+{
+	char text[REASON_MESSAGE_MAX];
+	const struct failure why = { cause_ename(spent, false), text, SLICE_NULL, cause_verdict(spent), VERDICT_KEPT };
+
+	reason_message(spent->reason, spent->limit, spent->used, text);
+	if (r->message.header.type == MSGTYPE_execute_request)
+		execute_refused(f, r, &why);
+	else
+		refuse_for(f, r, &why);
+}
+
 static void begin_in_worker(struct front *f, struct lane *lane, struct request *r)
 {
+	struct error err = { 0 };
+
+	if (request_is_turn(r) && enforce_spent(f)) {
+		refuse_spent(f, r, enforce_spent(f));
+		return;
+	}
+	if (enforce_read_limits(f, r, &err) < 0) {
+		refuse_request(f, r, "InvalidRequest", err.text);
+		return;
+	}
 	lane->current = r;
 	give_turn(f, r);
 	if (r->message.header.type == MSGTYPE_execute_request) {
@@ -433,8 +466,10 @@ static void begin_in_worker(struct front *f, struct lane *lane, struct request *
 	}
 	request_begin(f, r);
 	output_begin(f->output, r->turn, r->started_usec);
-	if (send_request(lane, r))
+	if (send_request(lane, r)) {
+		enforce_begin(f, r);
 		return;
+	}
 	lane->current = NULL;
 	refuse_too_large(f, r);
 }
@@ -518,11 +553,16 @@ void lane_advance_aside(struct front *f, struct lane *lane)
 
 	if (!lane->awaits || f->ending || f->worker_state != WORKER_READY)
 		return;
-	while (!lane->aside && (r = queue_take(&lane->queue, is_comm))) {
+	while (!lane->aside && (r = queue_take(&lane->queue, request_is_comm))) {
 		if (json_type(r->message.frames.json[FRAMES_CONTENT]) != JSON_OBJECT) {
 			refuse_request(f, r, "InvalidRequest", "the content is not a JSON object");
 			continue;
 		}
+		if (enforce_spent(f)) {
+			refuse_spent(f, r, enforce_spent(f));
+			continue;
+		}
+		r->quota.limits = f->enforce.quota.limits;
 		give_turn(f, r);
 		request_begin(f, r);
 		if (send_request(lane, r))
@@ -532,12 +572,23 @@ void lane_advance_aside(struct front *f, struct lane *lane)
 	}
 }
 
-struct request *lane_end_current(struct lane *lane)
+struct lane *front_lane(struct front *f, size_t i)
+{
+	if (i < 2)
+		return i ? &f->debug : &f->main;
+	return f->subshells[i - 2].in_use ? &f->subshells[i - 2] : NULL;
+}
+
+struct request *lane_end_current(struct front *f, struct lane *lane)
 {
 	struct request *r = lane->current;
 
 	lane->current = STEAL(lane->aside);
 	lane->awaits = false;
+	if (r)
+		enforce_end(f, r);
+	if (lane->current)
+		enforce_begin(f, lane->current); /* beside the cell its time was the cell's */
 	return r;
 }
 
@@ -561,12 +612,12 @@ void lane_abort_queue(struct front *f, struct lane *lane)
 		r->aborted |= (msgtype_info(r->message.header.type)->flags & MSGTYPE_ABORTS) != 0;
 }
 
-void lane_refuse_queue(struct front *f, struct lane *lane, const char *ename, const char *evalue)
+void lane_refuse_queue(struct front *f, struct lane *lane, const struct failure *why)
 {
 	struct request *r;
 
 	while ((r = queue_pop(&lane->queue)))
-		refuse_request(f, r, ename, evalue);
+		refuse_for(f, r, why);
 }
 
 /* The shell that a header names; NULL: one that does not exist. */
@@ -580,7 +631,7 @@ void dispatch_published(struct front *f, enum msgtype type, struct slice content
 	struct slice id;
 	struct lane *lane;
 
-	if (!is_comm_type(type))
+	if (type != MSGTYPE_comm_open && type != MSGTYPE_comm_msg && type != MSGTYPE_comm_close)
 		return;
 	if (type == MSGTYPE_comm_close) {
 		comm_routes_forget(&f->comm_routes, content);
@@ -614,7 +665,7 @@ static struct lane *asking_shell(struct front *f, const struct request *r)
 static void enqueue(struct front *f, struct lane *lane, struct request *r)
 {
 	queue_push(&lane->queue, r);
-	if (is_comm(r))
+	if (request_is_comm(r))
 		lane_advance_aside(f, lane);
 }
 
@@ -658,12 +709,26 @@ static void remember_control(struct front *f, const struct request *r)
 	buffer_append_str(out, "]}");
 }
 
+/* What lets code that stands at a breakpoint go on; its time runs from now on (limits.md 4). */
+static void note_debug_request(struct front *f, const struct request *r)
+{
+	static const char *const commands[] = { "continue", "next", "stepIn", "stepOut", "disconnect" };
+	struct slice command;
+
+	if (json_member(r->message.frames.json[FRAMES_CONTENT], "command", &command) != JSON_STRING)
+		return;
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (json_string_equals(command, commands[i]))
+			enforce_debugger(f, false);
+}
+
 static void route_control(struct front *f, struct request *r)
 {
 	enum msgtype type = r->message.header.type;
 
 	remember_control(f, r);
 	if (type == MSGTYPE_debug_request) {
+		note_debug_request(f, r);
 		if (queue_is_full(&f->debug.queue))
 			refuse_request(f, r, "QueueFull", "too many debug requests wait");
 		else

@@ -5,6 +5,7 @@
 #include <stdio.h>
 
 #include "protocol/base/log.h"
+#include "protocol/link/reason.h"
 #include "protocol/wire/json.h"
 
 static void read_flags(struct request *r)
@@ -28,9 +29,10 @@ static int send_execute(struct lane *lane, const struct request *r, struct slice
 	const struct frames *m = &r->message.frames;
 	struct buffer *out = &lane->peer.out;
 	struct slice expressions;
+	uint64_t memory = r->quota.limits.value[LIMIT_memory];
 	size_t begin = peer_begin(&lane->peer);
 
-	request_write_head(out, 8, r);
+	request_write_head(out, memory == LIMITS_NONE ? 8 : 9, r);
 	msgpack_write_u64(out, link_flags(r));
 	msgpack_write_str(out, code);
 	if (json_member(m->json[FRAMES_CONTENT], "user_expressions", &expressions) == JSON_OBJECT &&
@@ -39,6 +41,8 @@ static int send_execute(struct lane *lane, const struct request *r, struct slice
 	else
 		msgpack_write_nil(out);
 	msgpack_write_u64(out, r->count);
+	if (memory != LIMITS_NONE)
+		msgpack_write_u64(out, memory);
 	return peer_end(&lane->peer, begin, LINK_EXECUTE);
 }
 
@@ -117,32 +121,33 @@ void execute_begin(struct front *f, struct lane *lane, struct request *r)
 		refuse_execute(f, lane, r, "execute_request: the message is larger than the worker's link allows");
 		return;
 	}
+	enforce_begin(f, r);
 	if (lane->kind != LANE_MAIN)
 		execute_announce(f);
 }
 
-static void reply_execute(struct front *f, struct request *r, struct buffer *content, const char *status,
-    const char *verdict, const char *state)
+static void reply_execute(struct front *f, struct request *r, struct buffer *content, const struct outcome *outcome)
 {
 	_cleanup_(buffer_deinitp) struct buffer metadata = BUFFER_INIT(4096);
+	struct outcome how = *outcome;
 
-	buffer_printf(&metadata,
-	    "{\"started\":\"%s\",\"dependencies_met\":true,\"engine\":\"%s\",\"status\":\"%s\","
-	    "\"husk\":{\"verdict\":\"%s\",\"state\":\"%s\",\"usage\":{\"wall_usec\":%llu,\"output_bytes\":%llu}}}",
-	    r->started_iso, f->uuid, status, verdict, state,
-	    (unsigned long long)(clock_monotonic_usec() - r->started_usec),
-	    (unsigned long long)(output_total(f->output) - r->output_before));
+	if (f->lost_unsaid && how.verdict != VERDICT_aborted)
+		how.state = VERDICT_LOST;
+	if (how.state == VERDICT_LOST)
+		f->lost_unsaid = false;
+	metadata_write(f, r, &how, &metadata);
 	reply_content(f, r, content, buffer_slice(&metadata), NULL, 0);
 }
 
 void execute_aborted(struct front *f, struct request *r)
 {
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(256);
+	const struct outcome how = { "aborted", VERDICT_aborted, VERDICT_KEPT };
 
 	request_begin(f, r);
 	buffer_printf(&content, "{\"status\":\"aborted\",\"execution_count\":%u,\"user_expressions\":{},\"payload\":[]}",
 	    f->next_count - 1);
-	reply_execute(f, r, &content, "aborted", "aborted", "kept");
+	reply_execute(f, r, &content, &how);
 	request_finish(f, r);
 }
 
@@ -163,6 +168,7 @@ struct reply {
 	struct slice source;
 	struct slice source_raw;
 	struct slice output;
+	uint64_t flags; /* LINK_REPLY_* */
 };
 
 static int read_error(struct msgpack_reader *m, struct reply *r)
@@ -209,6 +215,8 @@ static int read_reply(struct peer_frame *frame, struct reply *r)
 	    upward_read_json(m, JSON_OBJECT, &r->expressions) < 0 || read_error(m, r) < 0 || read_history(m, r) < 0)
 		return -EBADMSG;
 	if (frame->n_fields > 8 && !msgpack_read_if_nil(m) && msgpack_read_str(m, &r->output) < 0)
+		return -EBADMSG;
+	if (frame->n_fields > 9 && msgpack_read_u64(m, &r->flags) < 0)
 		return -EBADMSG;
 	return 0;
 }
@@ -290,33 +298,6 @@ static void store(struct front *f, const struct request *request, const struct r
 	}
 }
 
-int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
-{
-	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(0);
-	struct reply r = { 0 };
-	struct request *request = lane->current;
-	const char *verdict = "ok";
-
-	if (read_reply(frame, &r) < 0)
-		return error_set(err, -EBADMSG, "a field of REPLY is malformed");
-	append_reply(&content, f, &r);
-	if (r.status == LINK_STATUS_ERROR)
-		verdict = request->interrupted ? "interrupted" : "error";
-	else if (r.status == LINK_STATUS_ABORTED)
-		verdict = "aborted";
-	store(f, request, &r);
-	f->next_count = MAX((uint32_t)r.next_count, 1u);
-	(void)lane_end_current(lane);
-	interrupt_over(f, request->turn);
-	/* Before the reply: what a client sends after it has seen the error runs (wire.md 7.8). */
-	if (r.status == LINK_STATUS_ERROR && request->stop_on_error && !request->silent)
-		lane_abort_queue(f, lane);
-	reply_execute(f, request, &content, r.status == LINK_STATUS_OK ? "ok" : "error", verdict, "kept");
-	request_finish(f, request);
-	output_idle(f->output);
-	return 0;
-}
-
 /* One traceback line per line of the detail, after the sentence. */
 static void append_failure_traceback(struct buffer *out, const struct failure *why)
 {
@@ -348,28 +329,106 @@ static void append_failure(struct buffer *out, const struct failure *why)
 	append_failure_traceback(out, why);
 }
 
+static void publish_failure(struct front *f, const struct request *r, const struct failure *why)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(1 << 20);
+	struct outgoing error = { .msg_type = "error", .parent = r->message.header.raw, .content = &content };
+
+	buffer_append_char(&content, '{');
+	append_failure(&content, why);
+	buffer_append_char(&content, '}');
+	sender_publish(f->sender, NULL, &error);
+}
+
+static void append_failed_reply(struct buffer *out, uint64_t count, const struct failure *why)
+{
+	buffer_printf(out, "{\"status\":\"error\",\"execution_count\":%llu,\"user_expressions\":{},\"payload\":[],",
+	    (unsigned long long)count);
+	append_failure(out, why);
+	buffer_append_char(out, '}');
+}
+
+/* The cell came to an end of its own although a limit was reached: it has swallowed the exception. */
+static void fail_anyway(struct front *f, const struct request *q, struct reply *r, struct buffer *content)
+{
+	char text[REASON_MESSAGE_MAX];
+	const struct failure why = { cause_ename(&q->cause, false), text, SLICE_NULL, cause_verdict(&q->cause), VERDICT_KEPT };
+
+	reason_message(q->cause.reason, q->cause.limit, q->cause.used, text);
+	publish_failure(f, q, &why);
+	append_failed_reply(content, r->count, &why);
+	r->status = LINK_STATUS_ERROR;
+}
+
+/* The front's own timers decide, never the class of the exception, nor whether there was one; but for the memory that was refused in the worker. */
+static enum verdict judge(const struct request *q, const struct reply *r)
+{
+	if (cause_is_limit(&q->cause))
+		return cause_verdict(&q->cause);
+	if (r->status == LINK_STATUS_OK)
+		return VERDICT_ok;
+	if (r->status == LINK_STATUS_ABORTED)
+		return VERDICT_aborted;
+	if (q->cause.is_set)
+		return VERDICT_interrupted;
+	return r->flags & LINK_REPLY_MEMORY_REFUSED ? VERDICT_memory_limit : VERDICT_error;
+}
+
+int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(0);
+	struct reply r = { 0 };
+	struct request *request = lane->current;
+	struct outcome how = { .state = VERDICT_KEPT };
+
+	if (read_reply(frame, &r) < 0)
+		return error_set(err, -EBADMSG, "a field of REPLY is malformed");
+	store(f, request, &r);
+	f->next_count = MAX((uint32_t)r.next_count, 1u);
+	how.verdict = judge(request, &r);
+	if (cause_is_limit(&request->cause) && r.status != LINK_STATUS_ERROR)
+		fail_anyway(f, request, &r, &content);
+	else
+		append_reply(&content, f, &r);
+	how.status = r.status == LINK_STATUS_OK ? "ok" : "error";
+	(void)lane_end_current(f, lane);
+	interrupt_over(f, request);
+	/* Before the reply: what a client sends after it has seen the error runs (wire.md 7.8). */
+	if (r.status == LINK_STATUS_ERROR && request->stop_on_error && !request->silent)
+		lane_abort_queue(f, lane);
+	reply_execute(f, request, &content, &how);
+	request_finish(f, request);
+	output_idle(f->output);
+	return 0;
+}
+
 void execute_failed(struct front *f, struct request *r, const struct failure *why)
 {
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(1 << 20);
-	_cleanup_(buffer_deinitp) struct buffer published = BUFFER_INIT(1 << 20);
-	struct outgoing error = { .msg_type = "error", .parent = r->message.header.raw, .content = &published };
 	_cleanup_(buffer_deinitp) struct buffer sent = BUFFER_INIT(0);
+	const struct outcome how = { "error", why->verdict, why->state };
 	struct slice token, code;
 
 	execute_announce(f);
-	buffer_append_char(&published, '{');
-	append_failure(&published, why);
-	buffer_append_char(&published, '}');
-	sender_publish(f->sender, NULL, &error);
-	buffer_printf(&content, "{\"status\":\"error\",\"execution_count\":%u,\"user_expressions\":{},\"payload\":[],",
-	    r->count);
-	append_failure(&content, why);
-	buffer_append_char(&content, '}');
+	publish_failure(f, r, why);
+	append_failed_reply(&content, r->count, why);
 	if (r->store_history && read_code(r, &token, &sent) == 0) {
 		code = without_newline(buffer_slice(&sent));
 		history_store(f->history, r->count, code, code, SLICE_NULL);
 		f->next_count = MAX(f->next_count, r->count + 1);
 	}
-	reply_execute(f, r, &content, "error", why->verdict, why->state);
+	reply_execute(f, r, &content, &how);
+	request_finish(f, r);
+}
+
+void execute_refused(struct front *f, struct request *r, const struct failure *why)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(1 << 20);
+	const struct outcome how = { "error", why->verdict, why->state };
+
+	request_begin(f, r);
+	publish_failure(f, r, why);
+	append_failed_reply(&content, f->next_count - 1, why);
+	reply_execute(f, r, &content, &how);
 	request_finish(f, r);
 }

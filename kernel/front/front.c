@@ -298,9 +298,7 @@ static uint64_t nearest_deadline(const struct front *f)
 	at = MIN(at, channels_deadline(f->channels));
 	if (f->unannounced)
 		at = MIN(at, f->announce_at);
-	if (f->interrupt_turn)
-		at = MIN(at, MIN(f->interrupt_next, f->interrupt_end));
-	at = MIN(at, f->subshells_at);
+	at = MIN(at, MIN(interrupt_deadline(f), f->enforce.at));
 	if (f->ending)
 		at = MIN(at, f->worker.pid ? f->ending_deadline : f->sweep.running ? f->sweep.next : f->ending_not_before);
 	else if (f->sweep.running)
@@ -348,6 +346,7 @@ static void run_deadlines(struct front *f)
 		life_violation(f, &broken);
 	}
 	life_start_tick(f, now);
+	enforce_tick(f, now);
 	interrupt_tick(f, now);
 	life_replace_tick(f, now);
 	life_ending_tick(f, now);
@@ -387,6 +386,7 @@ static void close_kernel(struct front *f)
 	buffer_deinit(&f->control_parent);
 	peer_deinit(&f->main.peer);
 	worker_close(&f->worker);
+	enforce_deinit(f);
 	if (f->signal_fd >= 0)
 		(void)close(f->signal_fd);
 	if (f->watch_parent.fd >= 0)
@@ -424,6 +424,8 @@ static int start(struct front *f, struct error *err)
 	worker_set_slice(SLICE_NSEC);
 	watch_parent(f); /* before anybody can know that this kernel exists, and end */
 	r = enclosure_start(f, err);
+	if (r == 0 && enforce_start(f) < 0)
+		r = error_set(err, -errno, "cannot watch the kernel's memory: %s", strerror(errno));
 	if (r == 0)
 		r = life_start_worker(f, err);
 	if (r < 0)
@@ -451,13 +453,15 @@ int front_run(const struct options *options, const struct profile *profile)
 {
 	static struct front front;
 	struct front *f = &front;
+	struct limits unlimited = LIMITS_UNLIMITED;
 	struct error err = { 0 };
 	char launcher[PATH_MAX];
 	int code;
 
 	*f = (struct front){ .options = options, .profile = profile, .next_count = 1, .signal_fd = -1, .worker = WORKER_NONE,
-		.subshells_at = USEC_NEVER };
+		.interrupt_at = USEC_NEVER };
 	f->watch_parent.fd = f->watch_sandbox.fd = -1;
+	enforce_init(f, profile ? &profile->limits : &unlimited);
 	lane_init(&f->main, LANE_MAIN);
 	lane_init(&f->debug, LANE_DEBUG);
 	front_new_uuid(f->uuid);

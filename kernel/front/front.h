@@ -8,6 +8,7 @@
  *   execute.c   execute_request: to the worker, and its reply
  *   upward.c    frames from the worker
  *   interrupt.c the ladder from an exception to the end of the worker
+ *   enforce.c   limits of what runs
  *   life.c      the worker's start, death; the kernel's end
  */
 #ifndef HUSK_FRONT_FRONT_H
@@ -15,6 +16,7 @@
 
 #include "kernel/front/comm-routes.h"
 #include "kernel/front/enclosure.h"
+#include "kernel/front/enforce.h"
 #include "kernel/front/history.h"
 #include "kernel/front/interrupt.h"
 #include "kernel/front/options.h"
@@ -28,8 +30,10 @@
 #include "protocol/wire/json.h"
 
 #define FRONT_MAX_SUBSHELLS 32
+#define FRONT_LANES (FRONT_MAX_SUBSHELLS + 2)
 #define FRONT_INTERRUPT_GRACE_USEC (5 * USEC_PER_SEC)
 #define FRONT_INTERRUPT_POLITE_USEC (3 * USEC_PER_SEC)
+#define FRONT_INTERRUPT_FIRST_USEC (60 * USEC_PER_MSEC)
 #define FRONT_INTERRUPT_REPEAT_USEC (100 * USEC_PER_MSEC)
 #define FRONT_SHUTDOWN_GRACE_USEC (1 * USEC_PER_SEC)
 #define FRONT_ANNOUNCE_USEC 500 /* how long busy and execute_input wait to leave together with the cell's first output */
@@ -102,7 +106,9 @@ struct front {
 	unsigned n_early_deaths;
 	bool served;              /* this worker has begun a request */
 	uint32_t n_links;
-	bool killed_worker;       /* by us, at the end of an interrupt's grace */
+	bool killed_worker;       /* by us, at the end of an interrupt's grace, or for a limit */
+	bool worker_was_oom;      /* it died for the kernel's memory */
+	bool lost_unsaid;         /* the variables went with a worker, and no reply has said so yet */
 	bool tenant_exit;         /* EXIT was seen */
 	uint64_t exit_deadline;   /* when a worker that said EXIT is killed */
 	uint64_t start_deadline;  /* when a worker that is still starting is killed; USEC_NEVER: it was */
@@ -118,13 +124,9 @@ struct front {
 	struct request *unannounced; /* its busy and execute_input have not been published yet */
 	uint64_t announce_at;
 
-	uint32_t interrupt_turn;  /* 0: none in progress */
-	uint32_t interrupt_seen;  /* of the ring, when its turn began */
-	unsigned interrupt_step;
-	uint64_t interrupt_polite; /* until then code that has caught its KeyboardInterrupt is left alone */
-	uint64_t interrupt_next;
-	uint64_t interrupt_end;
-	uint64_t subshells_at;     /* when the next step of an interrupted subshell is due */
+	uint32_t interrupt_turn;  /* what the ring's words name; 0: none */
+	uint64_t interrupt_at;    /* when the next step of an interrupt is due */
+	struct enforce enforce;
 
 	bool ending;              /* no new requests begin */
 	uint64_t ending_deadline;
@@ -136,11 +138,27 @@ struct front {
 
 	int epoll_fd;
 	int signal_fd;
-	struct watch watch_signals, watch_parent, watch_channels, watch_history, watch_doorbell, watch_sandbox;
+	struct watch watch_signals, watch_parent, watch_channels, watch_history, watch_doorbell, watch_sandbox, watch_memory;
 	struct watch watch_pipes[2];
 	bool blocked;             /* output waits for slow subscribers */
 	bool again;               /* there is more to do without waiting */
 	bool child_died;          /* SIGCHLD was seen in this round */
+};
+
+/* Why a request failed, other than by its own code. */
+struct failure {
+	const char *ename;
+	const char *evalue;
+	struct slice detail;  /* more lines for the traceback */
+	enum verdict verdict;
+	enum verdict_state state;
+};
+
+/* What execute_reply's metadata says of a turn. */
+struct outcome {
+	const char *status;
+	enum verdict verdict;
+	enum verdict_state state;
 };
 
 /* front.c */
@@ -162,10 +180,11 @@ bool intake_is_pending(struct front *f);  /* something has arrived that the next
 void lane_init(struct lane *lane, enum lane_kind kind);
 void lane_advance(struct front *f, struct lane *lane);
 void lane_abort_queue(struct front *f, struct lane *lane);
-void lane_refuse_queue(struct front *f, struct lane *lane, const char *ename, const char *evalue);
+void lane_refuse_queue(struct front *f, struct lane *lane, const struct failure *why);
 /* Gives the worker the next comm message of a lane whose cell awaits. */
 void lane_advance_aside(struct front *f, struct lane *lane);
-struct request *lane_end_current(struct lane *lane); /* what the worker has besides becomes the current one */
+struct lane *front_lane(struct front *f, size_t i); /* of FRONT_LANES: main, debugger, subshells; NULL when it is not in use */
+struct request *lane_end_current(struct front *f, struct lane *lane); /* what the worker has besides becomes the current one */
 void front_advance(struct front *f);
 void dispatch_route(struct front *f, struct request *r); /* takes the request */
 void request_start(struct front *f, struct request *r);  /* its time begins; busy is still to be published */
@@ -175,7 +194,8 @@ void request_write_head(struct buffer *out, uint32_t n_fields, const struct requ
 void request_finish(struct front *f, struct request *r); /* idle; frees */
 void reply_content(struct front *f, struct request *r, struct buffer *content, struct slice metadata,
     const struct slice *buffers, size_t n_buffers);
-void reply_error(struct front *f, struct request *r, const char *ename, const char *evalue);
+void reply_error(struct front *f, struct request *r, const char *ename, const char *evalue); /* verdict error, kept */
+void reply_failure(struct front *f, struct request *r, const struct failure *why);
 void answer_histories(struct front *f);
 void refuse_at_end(struct front *f, struct request *r); /* aborted, or an error; takes the request */
 void refuse_asking(struct front *f); /* at the end too: what waits for the history */
@@ -187,14 +207,8 @@ void dispatch_published(struct front *f, enum msgtype type, struct slice content
 void execute_begin(struct front *f, struct lane *lane, struct request *r);
 void execute_announce(struct front *f); /* before anything else is published */
 void execute_aborted(struct front *f, struct request *r);
+void execute_refused(struct front *f, struct request *r, const struct failure *why); /* never begun; error, reply, idle; frees */
 int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err) must_check;
-struct failure {
-	const char *ename;
-	const char *evalue;
-	struct slice detail;  /* more lines for the traceback */
-	const char *verdict;
-	const char *state;
-};
 void execute_failed(struct front *f, struct request *r, const struct failure *why); /* error, reply, idle; frees */
 
 /* upward.c */
@@ -219,8 +233,9 @@ void life_replace_tick(struct front *f, uint64_t now); /* a new worker, once wha
 int life_attach(struct front *f, struct lane *lane, const char *kind) must_check;
 void life_detach(struct front *f, struct lane *lane);
 
-/* info.c, usage.c */
+/* info.c, metadata.c, usage.c */
 void info_content(const struct front *f, struct buffer *out);
+void metadata_write(const struct front *f, const struct request *r, const struct outcome *how, struct buffer *out);
 void usage_content(const struct front *f, struct buffer *out);
 
 #endif

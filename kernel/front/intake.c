@@ -156,7 +156,7 @@ static void input_reply(struct front *f, struct request *r)
 	if (json_member(r->message.frames.json[FRAMES_CONTENT], "value", &token) != JSON_STRING ||
 	    json_decode_string(token, &value) < 0)
 		buffer_reset(&value);
-	lane->current->waits_for_input = false;
+	enforce_waits(f, lane->current, false);
 	begin = peer_begin(&lane->peer);
 	msgpack_write_array(&lane->peer.out, 2);
 	msgpack_write_u64(&lane->peer.out, lane->current->input_turn);

@@ -1,5 +1,9 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* interrupt: the ladder from an exception to the end of the worker (specs/link.md 5). */
+/*
+ * interrupt: the ladder from an exception to the end of the worker (specs/link.md 5).
+ *
+ * The shared words of the ring name the main shell's turn; the turns of subshells and of the debugger are named in frames.
+ */
 #include "kernel/front/interrupt.h"
 
 #include <signal.h>
@@ -7,6 +11,9 @@
 
 #include "kernel/front/front.h"
 #include "protocol/base/log.h"
+#include "protocol/link/reason.h"
+
+#define STAGE_1_STEPS 3u /* exceptions before the sticky trace */
 
 /* The worker's own word; it decides how politely the ladder goes on, never whether it ends in the kill. */
 uint32_t interrupt_times_raised(struct front *f)
@@ -16,16 +23,42 @@ uint32_t interrupt_times_raised(struct front *f)
 	return ring ? atomic_load(&ring->interrupt_seen) : 0;
 }
 
-static void raise_now(struct front *f, unsigned stage)
+static void raise_in_main(struct front *f, const struct request *r)
 {
 	struct ring_shared *ring = output_ring(f->output);
 
 	if (!ring)
 		return;
-	atomic_store(&ring->interrupt_reason, 0);
-	atomic_store(&ring->interrupt_stage, stage);
-	atomic_store(&ring->interrupt_turn, f->interrupt_turn);
+	f->interrupt_turn = r->turn;
+	atomic_store(&ring->interrupt_limit, r->cause.limit);
+	atomic_store(&ring->interrupt_used, r->cause.used);
+	atomic_store(&ring->interrupt_reason, (uint32_t)r->cause.reason);
+	atomic_store(&ring->interrupt_stage, r->ladder.step < STAGE_1_STEPS ? 1 : 2);
+	atomic_store(&ring->interrupt_turn, r->turn);
 	worker_signal(&f->worker);
+}
+
+/* The worker reads its link at once, although the main shell is busy. */
+static void raise_in_thread(struct front *f, const struct request *r)
+{
+	struct buffer *out = &f->main.peer.out;
+	size_t begin = peer_begin(&f->main.peer);
+
+	msgpack_write_array(out, 4);
+	msgpack_write_u64(out, r->turn);
+	msgpack_write_u64(out, r->cause.reason);
+	msgpack_write_u64(out, r->cause.limit);
+	msgpack_write_u64(out, r->cause.used);
+	if (peer_end(&f->main.peer, begin, LINK_INTERRUPT) == 0 && f->main.current && peer_flush(&f->main.peer) >= 0)
+		worker_signal(&f->worker);
+}
+
+static void raise_in(struct front *f, const struct lane *lane)
+{
+	if (lane->kind == LANE_MAIN)
+		raise_in_main(f, lane->current);
+	else
+		raise_in_thread(f, lane->current);
 }
 
 static void signal_group(void)
@@ -35,139 +68,148 @@ static void signal_group(void)
 	(void)kill(0, SIGINT);
 }
 
-static struct request *subshell_request(const struct front *f, size_t i)
+static uint64_t grace_of(const struct front *f)
 {
-	return f->subshells[i].in_use ? f->subshells[i].current : NULL;
+	uint64_t grace = f->enforce.quota.limits.value[LIMIT_grace];
+
+	return grace == LIMITS_NONE ? FRONT_INTERRUPT_GRACE_USEC : grace;
 }
 
-/* The shared words name one turn, the main shell's. The others are named in frames (specs/link.md 5.5). */
-static bool interrupt_one(struct front *f, struct request *r)
+static void start(struct front *f, const struct lane *lane, uint64_t now)
 {
-	size_t begin = peer_begin(&f->main.peer);
+	struct request *r = lane->current;
+	struct ladder *l = &r->ladder;
+	uint64_t grace = grace_of(f);
+	bool is_main = lane->kind == LANE_MAIN;
 
-	msgpack_write_array(&f->main.peer.out, 1);
-	msgpack_write_u64(&f->main.peer.out, r->turn);
-	return peer_end(&f->main.peer, begin, LINK_INTERRUPT) == 0;
+	*l = (struct ladder){ .running = true, .end = now + grace };
+	l->polite = now + MIN(FRONT_INTERRUPT_POLITE_USEC, grace * 3 / 5);
+	l->pause = MIN(FRONT_INTERRUPT_REPEAT_USEC, grace / 8);
+	l->seen = r->raised_before; /* a SIGINT to the group may have reached the worker first */
+	l->next = is_main ? now + MIN(FRONT_INTERRUPT_FIRST_USEC, grace / 8) : l->polite;
+	f->interrupt_at = MIN(f->interrupt_at, MIN(l->next, l->end));
+	if (is_main)
+		sender_hurry(f->sender, true); /* its end must not wait for a client that does not read */
 }
 
-/* The worker reads its link at once, although the main shell is busy. */
-static void interrupts_sent(struct front *f)
+static void climb(struct front *f, struct lane *lane, const struct cause *cause)
 {
-	if (f->main.current && peer_flush(&f->main.peer) >= 0)
-		worker_signal(&f->worker);
-}
+	struct request *r = lane->current;
 
-static void interrupt_subshells(struct front *f, uint64_t now)
-{
-	bool sent = false;
-
-	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++) {
-		struct request *r = subshell_request(f, i);
-
-		if (!r)
-			continue;
-		if (!r->interrupted) {
-			r->interrupted = true;
-			r->interrupt_next = now + FRONT_INTERRUPT_POLITE_USEC;
-			r->interrupt_end = now + FRONT_INTERRUPT_GRACE_USEC;
-			f->subshells_at = MIN(f->subshells_at, r->interrupt_next);
-		}
-		sent |= interrupt_one(f, r);
-	}
-	if (sent)
-		interrupts_sent(f);
+	if (!r->cause.is_set)
+		r->cause = *cause;
+	if (!r->ladder.running)
+		start(f, lane, clock_monotonic_usec());
+	raise_in(f, lane);
 }
 
 void interrupt_all(struct front *f, bool group)
 {
-	struct request *r = f->main.current;
-	uint64_t now = clock_monotonic_usec();
+	const struct cause cause = CAUSE_INTERRUPT;
 
 	if (f->worker_state != WORKER_READY)
 		return;
-	interrupt_subshells(f, now);
-	if (!r)
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].in_use && f->subshells[i].current)
+			climb(f, &f->subshells[i], &cause);
+	if (!f->main.current)
 		return;
-	if (!f->interrupt_turn || f->interrupt_turn != r->turn) {
-		f->interrupt_turn = r->turn;
-		f->interrupt_seen = r->raised_before; /* a SIGINT to the group may have reached the worker first */
-		f->interrupt_step = 0;
-		f->interrupt_polite = now + FRONT_INTERRUPT_POLITE_USEC;
-		f->interrupt_end = now + FRONT_INTERRUPT_GRACE_USEC;
-		f->interrupt_next = now + 60 * USEC_PER_MSEC;
-		r->interrupted = true;
-		sender_hurry(f->sender, true); /* its end must not wait for a client that does not read */
-	}
-	raise_now(f, f->interrupt_step < 3 ? 1 : 2);
+	climb(f, &f->main, &cause);
 	if (group)
 		signal_group();
 }
 
-static void kill_interrupted(struct front *f)
+void interrupt_limit(struct front *f, struct lane *lane, const struct cause *cause)
 {
-	log_warning("the interrupted cell did not end within %llu s, killing the worker",
-	    FRONT_INTERRUPT_GRACE_USEC / USEC_PER_SEC);
+	if (f->worker_state == WORKER_READY && lane->current)
+		climb(f, lane, cause);
+}
+
+static void kill_late(struct front *f, const struct request *r)
+{
+	unsigned long long grace_msec = grace_of(f) / USEC_PER_MSEC;
+	char why[REASON_MESSAGE_MAX];
+
+	reason_message(r->cause.reason, r->cause.limit, r->cause.used, why);
+	log_warning("the interrupted cell did not end within %llu ms, killing the worker%s%s%s", grace_msec, why[0] ? " (" : "",
+	    why, why[0] ? ")" : "");
 	f->killed_worker = true;
-	f->interrupt_turn = 0;
-	f->subshells_at = USEC_NEVER;
+	interrupt_forget(f);
 	life_condemn(f);
 }
 
 /* After the time that code has for its clean-up the exception is raised again and again, then comes the kill. */
-static void subshells_tick(struct front *f, uint64_t now)
+static void step(struct front *f, const struct lane *lane, uint64_t now)
 {
-	bool sent = false;
+	struct ladder *l = &lane->current->ladder;
 
-	f->subshells_at = USEC_NEVER;
-	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++) {
-		struct request *r = subshell_request(f, i);
-
-		if (!r || !r->interrupted)
-			continue;
-		if (now >= r->interrupt_end) {
-			kill_interrupted(f);
-			return;
-		}
-		if (now >= r->interrupt_next) {
-			r->interrupt_next = now + FRONT_INTERRUPT_REPEAT_USEC;
-			sent |= interrupt_one(f, r);
-		}
-		f->subshells_at = MIN(f->subshells_at, MIN(r->interrupt_next, r->interrupt_end));
+	if (lane->kind == LANE_MAIN && interrupt_times_raised(f) != l->seen && now < l->polite) {
+		l->next = l->polite;
+		l->step = STAGE_1_STEPS;
+		return;
 	}
-	if (sent)
-		interrupts_sent(f);
+	l->step++;
+	l->next = now + (lane->kind == LANE_MAIN && l->step < STAGE_1_STEPS ? MIN(FRONT_INTERRUPT_FIRST_USEC, l->pause) : l->pause);
+	raise_in(f, lane);
+}
+
+void interrupt_hasten(struct front *f, struct request *r)
+{
+	r->ladder.end = 0;
+	f->interrupt_at = 0;
+}
+
+uint64_t interrupt_deadline(const struct front *f)
+{
+	return f->interrupt_at;
 }
 
 void interrupt_tick(struct front *f, uint64_t now)
 {
-	if (now >= f->subshells_at)
-		subshells_tick(f, now);
-	if (!f->interrupt_turn || now < MIN(f->interrupt_next, f->interrupt_end))
+	if (now < f->interrupt_at)
 		return;
-	if (now >= f->interrupt_end) {
-		kill_interrupted(f);
-		return;
+	f->interrupt_at = USEC_NEVER;
+	for (size_t i = 0; i < FRONT_LANES; i++) {
+		struct lane *lane = front_lane(f, i);
+		struct request *r = lane ? lane->current : NULL;
+
+		if (!r || !r->ladder.running)
+			continue;
+		if (now >= r->ladder.end) {
+			kill_late(f, r);
+			return;
+		}
+		if (now >= r->ladder.next)
+			step(f, lane, now);
+		f->interrupt_at = MIN(f->interrupt_at, MIN(r->ladder.next, r->ladder.end));
 	}
-	if (interrupt_times_raised(f) != f->interrupt_seen && now < f->interrupt_polite) {
-		f->interrupt_next = f->interrupt_polite;
-		f->interrupt_step = 3;
-		return;
-	}
-	f->interrupt_step++;
-	f->interrupt_next = now + (f->interrupt_step < 3 ? 60 * USEC_PER_MSEC : FRONT_INTERRUPT_REPEAT_USEC);
-	raise_now(f, f->interrupt_step < 3 ? 1 : 2);
 }
 
-void interrupt_over(struct front *f, uint32_t turn)
+void interrupt_over(struct front *f, struct request *r)
 {
 	struct ring_shared *ring = output_ring(f->output);
 
-	if (f->interrupt_turn != turn || !turn)
+	if (!r->ladder.running)
+		return;
+	r->ladder.running = false;
+	if (f->interrupt_turn != r->turn)
 		return;
 	f->interrupt_turn = 0;
 	sender_hurry(f->sender, f->ending);
-	if (ring) {
-		atomic_store(&ring->interrupt_turn, 0);
-		atomic_store(&ring->interrupt_stage, 0);
+	if (!ring)
+		return;
+	atomic_store(&ring->interrupt_turn, 0);
+	atomic_store(&ring->interrupt_stage, 0);
+}
+
+void interrupt_forget(struct front *f)
+{
+	f->interrupt_at = USEC_NEVER;
+	f->interrupt_turn = 0;
+	for (size_t i = 0; i < FRONT_LANES; i++) {
+		struct lane *lane = front_lane(f, i);
+
+		if (lane && lane->current)
+			lane->current->ladder.running = false;
 	}
 }

@@ -1,17 +1,40 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* interrupt: the ladder from an exception to the end of the worker (specs/link.md 5). */
+/*
+ * interrupt: the ladder from an exception to the end of the worker (specs/link.md 5), the same for a client's interrupt and for each limit.
+ */
 #ifndef HUSK_FRONT_INTERRUPT_H
 #define HUSK_FRONT_INTERRUPT_H
 
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "kernel/front/verdict.h"
+
 struct front;
+struct lane;
+struct request;
+
+/* How far one request is up; embedded in it. */
+struct ladder {
+	bool running;
+	unsigned step;
+	uint32_t seen;   /* of the ring, when its turn began */
+	uint64_t pause;  /* between two exceptions, */
+	uint64_t polite; /* but until then code that has caught its exception is left alone */
+	uint64_t next;
+	uint64_t end;    /* the worker is killed */
+};
 
 /* Whatever is running, in the main shell and in the subshells; group: and the processes of the front's process group. */
 void interrupt_all(struct front *f, bool group);
+/* The lane's current request has reached a limit. What was a reason before remains the one that counts. */
+void interrupt_limit(struct front *f, struct lane *lane, const struct cause *cause);
+/* Its grace is over. */
+void interrupt_hasten(struct front *f, struct request *r);
+uint64_t interrupt_deadline(const struct front *f);
 void interrupt_tick(struct front *f, uint64_t now);
-void interrupt_over(struct front *f, uint32_t turn); /* that turn has ended */
-uint32_t interrupt_times_raised(struct front *f);    /* by the worker's own account */
+void interrupt_over(struct front *f, struct request *r); /* it has ended */
+void interrupt_forget(struct front *f);                  /* the worker has gone */
+uint32_t interrupt_times_raised(struct front *f);        /* by the worker's own account */
 
 #endif

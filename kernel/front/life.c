@@ -16,6 +16,7 @@
 
 #include "kernel/front/front.h"
 #include "protocol/base/log.h"
+#include "protocol/link/reason.h"
 
 #define PIPE_READS 4 /* in a row: a child that only writes must not keep control and interrupts waiting */
 
@@ -97,8 +98,9 @@ int life_start_worker(struct front *f, struct error *err)
 	f->main.link = ++f->n_links;
 	f->worker_state = WORKER_STARTING;
 	f->start_deadline = clock_monotonic_usec() + f->options->start_timeout_sec * USEC_PER_SEC;
-	f->killed_worker = f->tenant_exit = f->served = false;
+	f->killed_worker = f->worker_was_oom = f->tenant_exit = f->served = false;
 	f->violation.code = 0;
+	enforce_worker_started(f);
 	return 0;
 }
 
@@ -127,16 +129,21 @@ static void send_start(struct front *f)
 {
 	struct buffer *out = &f->main.peer.out;
 	const struct options *o = f->options;
+	uint64_t memory = f->enforce.quota.limits.value[LIMIT_memory];
 	size_t begin = peer_begin(&f->main.peer);
 
 	msgpack_write_array(out, 1);
-	msgpack_write_map(out, 7);
+	msgpack_write_map(out, memory == LIMITS_NONE ? 7 : 8);
 	write_option(out, "session", f->uuid);
 	write_option(out, "ident", f->ident);
 	write_option(out, "connection_file", o->connection_file);
 	write_connection(out, &f->connection);
 	msgpack_write_str(out, SLICE_LIT("execution_count"));
 	msgpack_write_u64(out, f->next_count);
+	if (memory != LIMITS_NONE) {
+		msgpack_write_str(out, SLICE_LIT("memory_limit"));
+		msgpack_write_u64(out, memory);
+	}
 	msgpack_write_str(out, SLICE_LIT("history_session"));
 	msgpack_write_nil(out);
 	msgpack_write_str(out, SLICE_LIT("ipython_args"));
@@ -241,6 +248,8 @@ static void describe_death(const struct front *f, char *text, size_t size)
 	worker_describe_status(f->worker.exit_status, status, sizeof(status));
 	if (f->violation.code)
 		(void)snprintf(text, size, "the worker was ended, it broke the rules of its link: %s", f->violation.text);
+	else if (f->worker_was_oom)
+		(void)snprintf(text, size, "the worker was killed because the kernel's memory limit was reached");
 	else if (f->start_deadline == USEC_NEVER)
 		(void)snprintf(text, size, "the worker had not started after %u s (--start-timeout) and was killed",
 		    f->options->start_timeout_sec);
@@ -250,26 +259,43 @@ static void describe_death(const struct front *f, char *text, size_t size)
 		(void)snprintf(text, size, "the worker ended with %s", status);
 }
 
+/* text: room for the sentence of a limit. */
+static struct failure why_it_died(struct front *f, const struct request *r, const char *sentence, struct buffer *text)
+{
+	char reason[REASON_MESSAGE_MAX];
+
+	if (f->ending)
+		return (struct failure){ "KernelShutdown", "the kernel was shut down", SLICE_NULL, VERDICT_shutdown, VERDICT_LOST };
+	if (f->killed_worker && cause_is_limit(&r->cause)) {
+		reason_message(r->cause.reason, r->cause.limit, r->cause.used, reason);
+		buffer_printf(text, "%s; the worker was killed and the variables are lost", reason);
+		buffer_append_char(text, '\0');
+		return (struct failure){ cause_ename(&r->cause, true), text->data ? text->data : reason, SLICE_NULL,
+			cause_verdict(&r->cause), VERDICT_LOST };
+	}
+	if (f->killed_worker && r->cause.is_set)
+		return (struct failure){ "KeyboardInterrupt",
+			"the cell did not react to the interrupt; its worker was killed and the variables are lost", SLICE_NULL,
+			VERDICT_interrupted, VERDICT_LOST };
+	if (f->killed_worker)
+		return (struct failure){ "WorkerCrashed",
+			"another cell did not react to its interrupt; the worker was killed and the variables are lost", SLICE_NULL,
+			VERDICT_killed, VERDICT_LOST };
+	if (f->worker_was_oom)
+		return (struct failure){ "MemoryLimitExceeded", sentence, SLICE_NULL, VERDICT_memory_limit, VERDICT_LOST };
+	return (struct failure){ "WorkerCrashed", sentence, output_stderr_tail(f->output), VERDICT_crashed, VERDICT_LOST };
+}
+
 static void fail_request(struct front *f, struct request *r, const char *sentence)
 {
-	struct failure why = { "WorkerCrashed", sentence, SLICE_NULL, "crashed", "lost" };
+	_cleanup_(buffer_deinitp) struct buffer text = BUFFER_INIT(4096);
+	struct failure why = why_it_died(f, r, sentence, &text);
 
-	if (f->ending) {
-		why = (struct failure){ "KernelShutdown", "the kernel was shut down", SLICE_NULL, "shutdown", "lost" };
-	} else if (f->killed_worker && !r->interrupted) {
-		why.evalue = "another cell did not react to its interrupt; the worker was killed and the variables are lost";
-	} else if (f->killed_worker) {
-		why = (struct failure){ "KeyboardInterrupt",
-			"the cell did not react to the interrupt; its worker was killed and the variables are lost",
-			SLICE_NULL, "interrupted", "lost" };
-	} else {
-		why.detail = output_stderr_tail(f->output);
-	}
 	if (r->message.header.type == MSGTYPE_execute_request) {
 		execute_failed(f, r, &why);
 		return;
 	}
-	reply_error(f, r, why.ename, why.evalue);
+	reply_failure(f, r, &why);
 	request_finish(f, r);
 }
 
@@ -286,7 +312,7 @@ static void fail_lane(struct front *f, struct lane *lane, const char *sentence)
 {
 	struct request *r;
 
-	while ((r = lane_end_current(lane))) {
+	while ((r = lane_end_current(f, lane))) {
 		/* Before the reply: what a client sends after it has seen the error runs (wire.md 7.8). */
 		if (f->ending || r->stop_on_error)
 			lane_abort_queue(f, lane);
@@ -316,8 +342,7 @@ static void bury(struct front *f)
 	peer_init(&f->main.peer, -1);
 	worker_close(&f->worker);
 	f->worker_state = WORKER_ABSENT;
-	f->interrupt_turn = 0;
-	f->subshells_at = USEC_NEVER;
+	interrupt_forget(f);
 	f->blocked = false; /* the next worker's descriptors begin unpaused */
 	sender_hurry(f->sender, f->ending);
 }
@@ -364,15 +389,15 @@ void life_replace_tick(struct front *f, uint64_t now)
 /* There will be no worker. */
 static void refuse_waiting(struct front *f, const char *sentence)
 {
+	const struct failure why = { "WorkerCrashed", sentence, SLICE_NULL, VERDICT_crashed, VERDICT_LOST };
+
 	intake_drain_shell(f);
-	lane_refuse_queue(f, &f->main, "WorkerCrashed", sentence);
-	lane_refuse_queue(f, &f->debug, "WorkerCrashed", sentence);
-	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
-		if (f->subshells[i].in_use)
-			lane_refuse_queue(f, &f->subshells[i], "WorkerCrashed", sentence);
+	for (size_t i = 0; i < FRONT_LANES; i++)
+		if (front_lane(f, i))
+			lane_refuse_queue(f, front_lane(f, i), &why);
 }
 
-static void worker_died(struct front *f, int status)
+static void worker_died(struct front *f, int status, const struct rusage *used)
 {
 	char sentence[700];
 	bool was_ready, served, by_us, planned;
@@ -381,6 +406,9 @@ static void worker_died(struct front *f, int status)
 
 	f->worker.pid = 0; /* reaped: the number may belong to another process by now */
 	served = f->served;
+	f->lost_unsaid = served;
+	f->worker_was_oom = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !f->killed_worker && enforce_was_oom(f);
+	enforce_worker_ended(f, used);
 	execute_announce(f);
 	drain_link(f);
 	output_drain_all(f->output);
@@ -388,7 +416,7 @@ static void worker_died(struct front *f, int status)
 	describe_death(f, sentence, sizeof(sentence));
 	planned = f->tenant_exit;
 	was_ready = f->worker_state != WORKER_STARTING;
-	by_us = f->killed_worker;
+	by_us = f->killed_worker || f->worker_was_oom;
 	code = death_exit_code(f);
 	if (!f->ending && !was_ready)
 		say_why_it_never_started(f, sentence);
@@ -416,20 +444,21 @@ static void worker_died(struct front *f, int status)
 
 void life_worker_exited(struct front *f, int status)
 {
-	worker_died(f, status);
+	worker_died(f, status, NULL);
 }
 
 void life_reap(struct front *f)
 {
+	struct rusage used;
 	int status;
 	pid_t pid;
 
 	f->child_died = false;
 	if (f->source.sandbox)
 		return; /* the only child is its keeper, who is waited for at the end */
-	while ((pid = waitpid(-1, &status, WNOHANG)) > 0)
+	while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0)
 		if (pid == f->worker.pid)
-			worker_died(f, status);
+			worker_died(f, status, &used);
 }
 
 /* The end. */

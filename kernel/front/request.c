@@ -24,6 +24,18 @@ struct request *request_free(struct request *r)
 	return NULL;
 }
 
+bool request_is_comm(const struct request *r)
+{
+	enum msgtype type = r->message.header.type;
+
+	return type == MSGTYPE_comm_open || type == MSGTYPE_comm_msg || type == MSGTYPE_comm_close;
+}
+
+bool request_is_turn(const struct request *r)
+{
+	return r->message.header.type == MSGTYPE_execute_request || request_is_comm(r);
+}
+
 void queue_init(struct queue *q)
 {
 	*q = (struct queue){ .tail = &q->head };

@@ -6,6 +6,8 @@
 #include <stdbool.h>
 
 #include "kernel/front/channels.h"
+#include "kernel/front/interrupt.h"
+#include "kernel/front/quota.h"
 #include "protocol/base/clock.h"
 #include "protocol/wire/message.h"
 
@@ -25,9 +27,12 @@ struct request {
 	bool stop_on_error;
 	bool allow_stdin;
 	bool aborted;           /* waits only for its "aborted" reply */
-	bool interrupted;       /* an interrupt was sent to it */
-	uint64_t interrupt_next; /* of a subshell's request that was interrupted: when again, */
-	uint64_t interrupt_end;  /* and when the worker is killed */
+	struct cause cause;     /* why it is being ended, if it is */
+	struct ladder ladder;
+	bool is_measured;       /* it is in the worker, and its clocks run */
+	struct quota_turn quota;
+	struct usage used;      /* when it has ended: CPU time of its own, the rest of the kernel */
+	uint64_t wall_usec;
 	uint32_t raised_before; /* interrupts that the worker had seen when it began */
 	bool waits_for_input;
 	uint32_t input_turn;    /* that asked for it: an outlived thread has an earlier one */
@@ -35,6 +40,9 @@ struct request {
 
 struct request *request_new(struct parcel *parcel, const struct message *m, enum connection_port port); /* takes the parcel */
 struct request *request_free(struct request *r);
+
+bool request_is_comm(const struct request *r); /* served by the worker, and never answered (wire.md 7.5) */
+bool request_is_turn(const struct request *r); /* a cell or a comm message: code of the tenant that has a turn's limits */
 
 /* FIFO with bounds in count and bytes. */
 struct queue {

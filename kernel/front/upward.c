@@ -9,6 +9,7 @@
 #include <sys/epoll.h>
 
 #include "protocol/base/log.h"
+#include "protocol/link/reason.h"
 #include "protocol/wire/json.h"
 
 #define MAX_OUT_BUFFERS (FRAMES_MAX - FRAMES_MAX_IDENTITIES - MESSAGE_PARTS)
@@ -239,6 +240,20 @@ static bool is_plain_name(struct slice name)
 	return name.len > 0 && name.len < 64;
 }
 
+/* While the code stands at a breakpoint its time does not run (limits.md 4). */
+static void note_debug_event(struct front *f, struct slice content)
+{
+	struct slice event;
+
+	if (json_member(content, "event", &event) != JSON_STRING)
+		return;
+	if (json_string_equals(event, "stopped"))
+		enforce_debugger(f, true);
+	else if (json_string_equals(event, "continued") || json_string_equals(event, "terminated") ||
+	    json_string_equals(event, "exited"))
+		enforce_debugger(f, false);
+}
+
 static int on_publish(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
 {
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(0);
@@ -246,6 +261,7 @@ static int on_publish(struct front *f, struct lane *lane, struct peer_frame *fra
 	struct outgoing out = { .content = &content };
 	struct slice name, json, metadata, topic = SLICE_NULL, buffers[MAX_OUT_BUFFERS];
 	char msg_type[64], topic_text[128];
+	enum msgtype type;
 	uint32_t turn;
 
 	(void)lane;
@@ -263,7 +279,10 @@ static int on_publish(struct front *f, struct lane *lane, struct peer_frame *fra
 	out.msg_type = msg_type;
 	out.bulk = true;
 	out.parent = turns_header(&f->turns, turn);
-	dispatch_published(f, msgtype_lookup(name), buffer_slice(&content), out.parent);
+	type = msgtype_lookup(name);
+	dispatch_published(f, type, buffer_slice(&content), out.parent);
+	if (type == MSGTYPE_debug_event)
+		note_debug_event(f, buffer_slice(&content));
 	out.metadata = metadata;
 	out.buffers = buffers;
 	sender_publish(f->sender, topic.data ? topic_text : NULL, &out);
@@ -347,8 +366,17 @@ static void end_answered(struct front *f, struct lane *lane, struct request *r)
 	if (r == lane->aside)
 		lane->aside = NULL;
 	else
-		(void)lane_end_current(lane);
-	interrupt_over(f, r->turn);
+		(void)lane_end_current(f, lane);
+	interrupt_over(f, r);
+}
+
+/* It was answered, but after a limit. */
+static void fail_answered(struct front *f, struct request *r)
+{
+	char text[REASON_MESSAGE_MAX];
+
+	reason_message(r->cause.reason, r->cause.limit, r->cause.used, text);
+	reply_error(f, r, cause_ename(&r->cause, false), text);
 }
 
 static int on_answer(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
@@ -364,7 +392,9 @@ static int on_answer(struct front *f, struct lane *lane, struct peer_frame *fram
 	    read_buffers(&frame->fields, buffers, &n_buffers) < 0)
 		return bad(err, frame->type, "content, metadata or buffers");
 	end_answered(f, lane, r);
-	if (msgtype_info(r->message.header.type)->reply != MSGTYPE_UNKNOWN) {
+	if (cause_is_limit(&r->cause)) {
+		fail_answered(f, r);
+	} else if (msgtype_info(r->message.header.type)->reply != MSGTYPE_UNKNOWN) {
 		buffer_append_slice(&content, json.len ? json : SLICE_LIT("{}"));
 		reply_content(f, r, &content, metadata, buffers, n_buffers);
 	}
@@ -405,13 +435,13 @@ static int on_ask_input(struct front *f, struct lane *lane, struct peer_frame *f
 	/* The worker asks one question at a time, so an earlier one was given up (interrupted). It counts the answers. */
 	if (r->waits_for_input)
 		(void)!tell_no_input(lane, r->input_turn);
-	r->waits_for_input = false;
+	enforce_waits(f, r, false);
 	intake_drain_stdin(f); /* replies that came before the question are no answers to it */
 	buffer_append_str(&content, "{\"prompt\":");
 	json_encode_string(&content, prompt);
 	buffer_printf(&content, ",\"password\":%s}", password ? "true" : "false");
 	out.parent = r->message.header.raw;
-	r->waits_for_input = true;
+	enforce_waits(f, r, true);
 	r->input_turn = turn;
 	sender_reply(f->sender, CONNECTION_STDIN, 0, r->message.frames.identities, r->message.frames.n_identities, &out);
 	return 0;

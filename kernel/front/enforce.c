@@ -1,0 +1,365 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * enforce: the clocks of quota.c applied to what runs.
+ *
+ * Whoever changes what runs (a request begins, ends, waits) has the next deadline planned anew; nothing wakes the front before it. Without
+ * limits there is none, and a turn costs two cheap readings for its usage.
+ */
+#include "kernel/front/enforce.h"
+
+#include <sys/epoll.h>
+#include <unistd.h>
+
+#include "kernel/front/front.h"
+#include "kernel/front/turn-limits.h"
+#include "kernel/sandbox/cgroup.h"
+#include "kernel/sandbox/sandbox.h"
+#include "protocol/base/log.h"
+#include "protocol/wire/json.h"
+
+void enforce_init(struct front *f, const struct limits *limits)
+{
+	struct enforce *e = &f->enforce;
+	long n = sysconf(_SC_NPROCESSORS_ONLN);
+
+	*e = (struct enforce){ .at = USEC_NEVER, .memory_again = USEC_NEVER };
+	quota_init(&e->quota, limits, n > 0 ? (unsigned)n : 1);
+	meter_init(&e->meter);
+}
+
+void enforce_deinit(struct front *f)
+{
+	meter_deinit(&f->enforce.meter);
+}
+
+static struct request *running(struct front *f, size_t lane)
+{
+	struct lane *l = front_lane(f, lane);
+
+	return l && l->current && l->current->is_measured ? l->current : NULL;
+}
+
+/* What the group reports is the kernel's limit; a lower one of the turn has to be looked at. */
+static bool is_memory_reported(const struct enforce *e, const struct request *r)
+{
+	return e->memory_is_reported && r->quota.limits.value[LIMIT_memory] == e->quota.limits.value[LIMIT_memory];
+}
+
+static bool needs_looks(const struct enforce *e, const struct request *r)
+{
+	return quota_needs_looks(&r->quota.limits, is_memory_reported(e, r));
+}
+
+static uint64_t next_look(const struct enforce *e, const struct request *r, const struct usage *usage, uint64_t now)
+{
+	return quota_next_look(&e->quota, &r->quota, usage, is_memory_reported(e, r), now);
+}
+
+/* All processes count as soon as a limit is about them all. */
+static const struct usage *look(struct front *f, bool all)
+{
+	struct enforce *e = &f->enforce;
+
+	return meter_read(&e->meter, all || quota_needs_looks(&e->quota.limits, false));
+}
+
+static void plan(struct front *f)
+{
+	struct enforce *e = &f->enforce;
+
+	e->at = MIN(e->quota.look_at, e->memory_again);
+	for (size_t i = 0; i < FRONT_LANES; i++) {
+		struct request *r = running(f, i);
+
+		if (r && !r->ladder.running)
+			e->at = MIN(e->at, quota_turn_deadline(&r->quota));
+	}
+}
+
+void enforce_worker_started(struct front *f)
+{
+	struct enforce *e = &f->enforce;
+
+	meter_attach(&e->meter, f->worker.pid);
+	e->has_memory_base = false;
+	e->memory_is_reported = f->watch_memory.added;
+	e->oom_before = e->cgroup ? meter_read(&e->meter, true)->oom_kills : 0;
+}
+
+void enforce_worker_ended(struct front *f, const struct rusage *used)
+{
+	struct enforce *e = &f->enforce;
+
+	meter_detach(&e->meter, used);
+	e->in_debugger = false;
+	e->quota.look_at = e->memory_again = e->at = USEC_NEVER;
+}
+
+bool enforce_was_oom(struct front *f)
+{
+	struct enforce *e = &f->enforce;
+
+	return e->cgroup && meter_read(&e->meter, true)->oom_kills > e->oom_before;
+}
+
+const struct cause *enforce_spent(const struct front *f)
+{
+	return f->enforce.quota.spent.is_set ? &f->enforce.quota.spent : NULL;
+}
+
+/* The debugger's commands that run code of the tenant; the others wait for what the tenant's code does, which has its own time. */
+static bool is_evaluation(const struct request *r)
+{
+	static const char *const commands[] = { "evaluate", "setVariable", "setExpression", "variables", "completions",
+		"inspectVariables", "richInspectVariables", "copyToGlobals" };
+	struct slice command;
+
+	if (json_member(r->message.frames.json[FRAMES_CONTENT], "command", &command) != JSON_STRING)
+		return false;
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (json_string_equals(command, commands[i]))
+			return true;
+	return false;
+}
+
+static enum limit timed_by(const struct request *r)
+{
+	if (request_is_turn(r))
+		return LIMIT_wall;
+	return r->message.header.type != MSGTYPE_debug_request || is_evaluation(r) ? LIMIT_service : LIMIT_COUNT;
+}
+
+static uint64_t minus(uint64_t a, uint64_t b)
+{
+	return a > b ? a - b : 0;
+}
+
+/* What Python has before the first turn is not the tenant's. */
+static void set_memory_base(struct enforce *e, uint64_t bytes)
+{
+	uint64_t limit = e->quota.limits.value[LIMIT_memory];
+	struct error err = { 0 };
+
+	e->memory_base = bytes;
+	e->has_memory_base = true;
+	if (!e->cgroup || limit == LIMITS_NONE)
+		return;
+	if (cgroup_set_memory(e->cgroup, limit, bytes, &err) < 0) {
+		log_warning("the memory limit counts what Python had before the first turn too: %s", err.text);
+	} else if (cgroup_watch_memory_aside(e->cgroup, &err) < 0) {
+		log_warning("the memory is looked at in intervals: %s", err.text);
+		e->memory_is_reported = false;
+	}
+}
+
+int enforce_read_limits(const struct front *f, struct request *r, struct error *err)
+{
+	r->quota.limits = f->enforce.quota.limits;
+	if (r->message.header.type != MSGTYPE_execute_request)
+		return 0;
+	return turn_limits_lower(r->message.frames.json[FRAMES_METADATA], &r->quota.limits, err);
+}
+
+void enforce_begin(struct front *f, struct request *r)
+{
+	struct enforce *e = &f->enforce;
+	uint64_t now = clock_monotonic_usec();
+
+	quota_turn_begin(&r->quota, timed_by(r), now);
+	r->quota.before = *look(f, needs_looks(e, r));
+	r->is_measured = true;
+	if (!e->has_memory_base)
+		set_memory_base(e, r->quota.before.memory_bytes);
+	if (needs_looks(e, r))
+		e->quota.look_at = MIN(e->quota.look_at, next_look(e, r, &r->quota.before, now));
+	if (e->in_debugger && r->message.header.type == MSGTYPE_execute_request)
+		quota_turn_wait(&r->quota, true, now);
+	plan(f);
+}
+
+static void measure(struct request *r, const struct usage *now)
+{
+	const struct usage *before = &r->quota.before;
+
+	r->used = *now;
+	r->used.cpu_usec = minus(now->cpu_usec, before->cpu_usec);
+	r->used.cpu_system_usec = MIN(minus(now->cpu_system_usec, before->cpu_system_usec), r->used.cpu_usec);
+	r->used.cpu_user_usec = r->used.cpu_usec - r->used.cpu_system_usec;
+}
+
+void enforce_end(struct front *f, struct request *r)
+{
+	struct enforce *e = &f->enforce;
+	uint64_t now = clock_monotonic_usec();
+	bool idle = true;
+
+	if (!r->is_measured)
+		return;
+	r->is_measured = false;
+	r->wall_usec = quota_turn_wall(&r->quota, now);
+	measure(r, look(f, needs_looks(e, r)));
+	(void)quota_is_spent(&e->quota, &e->meter.total);
+	for (size_t i = 0; i < FRONT_LANES; i++)
+		idle &= running(f, i) == NULL;
+	if (idle && f->worker.pid)
+		quota_idle_begin(&e->quota, &e->meter.total, now);
+	plan(f);
+}
+
+void enforce_waits(struct front *f, struct request *r, bool waits)
+{
+	r->waits_for_input = waits;
+	if (!r->is_measured)
+		return;
+	quota_turn_wait(&r->quota, waits || f->enforce.in_debugger, clock_monotonic_usec());
+	plan(f);
+}
+
+void enforce_debugger(struct front *f, bool stopped)
+{
+	uint64_t now = clock_monotonic_usec();
+
+	if (f->enforce.in_debugger == stopped)
+		return;
+	f->enforce.in_debugger = stopped;
+	for (size_t i = 0; i < FRONT_LANES; i++) {
+		struct request *r = running(f, i);
+
+		if (r && r->message.header.type == MSGTYPE_execute_request)
+			quota_turn_wait(&r->quota, stopped || r->waits_for_input, now);
+	}
+	plan(f);
+}
+
+static void tell(struct front *f, size_t lane, const struct cause *cause)
+{
+	interrupt_limit(f, front_lane(f, lane), cause);
+	if (cause->reason == RING_REASON_MEMORY)
+		f->enforce.memory_again = MIN(f->enforce.memory_again, clock_monotonic_usec() + QUOTA_MEMORY_PATIENCE_USEC);
+}
+
+/* What turns are told by a look. */
+static void judge_usage(struct front *f, const struct usage *usage)
+{
+	struct enforce *e = &f->enforce;
+	bool is_new = !e->quota.spent.is_set && quota_is_spent(&e->quota, usage);
+	struct cause cause;
+
+	for (size_t i = 0; i < FRONT_LANES; i++) {
+		struct request *r = running(f, i);
+
+		if (!r || r->ladder.running)
+			continue;
+		if (is_new)
+			tell(f, i, &e->quota.spent);
+		else if (quota_turn_is_spent(&r->quota, usage, e->memory_base, &cause))
+			tell(f, i, &cause);
+	}
+}
+
+static void kill_in_background(struct front *f)
+{
+	log_warning("the kernel's CPU time is used up and its processes go on between turns, killing them");
+	f->killed_worker = true;
+	life_condemn(f);
+}
+
+static void look_again(struct front *f, uint64_t now)
+{
+	struct enforce *e = &f->enforce;
+	const struct usage *usage = look(f, true);
+	bool idle = true;
+
+	judge_usage(f, usage);
+	e->quota.look_at = USEC_NEVER;
+	for (size_t i = 0; i < FRONT_LANES; i++) {
+		struct request *r = running(f, i);
+
+		idle &= r == NULL;
+		if (r && !r->ladder.running)
+			e->quota.look_at = MIN(e->quota.look_at, next_look(e, r, usage, now));
+	}
+	if (idle && quota_idle_look(&e->quota, usage, now))
+		kill_in_background(f);
+}
+
+static bool is_full(const struct enforce *e, const struct request *r, const struct usage *usage)
+{
+	if (is_memory_reported(e, r))
+		return cgroup_memory_is_high(e->cgroup);
+	return minus(usage->memory_bytes, e->memory_base) >= r->quota.limits.value[LIMIT_memory];
+}
+
+/* Whoever was told that there is too much memory and still has it. */
+static void look_at_memory(struct front *f)
+{
+	struct enforce *e = &f->enforce;
+	const struct usage *usage = look(f, true);
+
+	e->memory_again = USEC_NEVER;
+	for (size_t i = 0; i < FRONT_LANES; i++) {
+		struct request *r = running(f, i);
+
+		if (r && r->ladder.running && r->cause.reason == RING_REASON_MEMORY && is_full(e, r, usage))
+			interrupt_hasten(f, r);
+	}
+}
+
+void enforce_tick(struct front *f, uint64_t now)
+{
+	struct enforce *e = &f->enforce;
+	struct cause cause;
+
+	if (now < e->at)
+		return;
+	for (size_t i = 0; i < FRONT_LANES; i++) {
+		struct request *r = running(f, i);
+
+		if (r && !r->ladder.running && quota_turn_is_late(&r->quota, now, &cause))
+			tell(f, i, &cause);
+	}
+	if (now >= e->quota.look_at)
+		look_again(f, now);
+	if (now >= e->memory_again)
+		look_at_memory(f);
+	plan(f);
+}
+
+/*
+ * The group counts what was read from files too, and reports no second time while that keeps it at the threshold: then looks take the place
+ * of its reports.
+ */
+static void on_memory(struct front *f, struct watch *w, uint32_t events)
+{
+	struct enforce *e = &f->enforce;
+	bool is_high = cgroup_memory_take(e->cgroup) > 0;
+	const struct usage *usage = look(f, true);
+
+	(void)w;
+	(void)events;
+	for (size_t i = 0; is_high && i < FRONT_LANES; i++) {
+		struct request *r = running(f, i);
+		struct cause cause = { .is_set = true, .reason = RING_REASON_MEMORY, .used = minus(usage->memory_bytes, e->memory_base) };
+
+		if (!r || r->ladder.running || !is_memory_reported(e, r))
+			continue;
+		cause.limit = r->quota.limits.value[LIMIT_memory];
+		tell(f, i, &cause);
+	}
+	if (!is_high) {
+		e->memory_is_reported = false;
+		e->quota.look_at = 0;
+	}
+	plan(f);
+}
+
+int enforce_start(struct front *f)
+{
+	struct enforce *e = &f->enforce;
+	int fd;
+
+	e->meter.sandbox = f->source.sandbox;
+	e->cgroup = f->source.sandbox ? sandbox_cgroup(f->source.sandbox) : NULL;
+	fd = e->cgroup ? cgroup_memory_fd(e->cgroup) : -1;
+	return fd < 0 ? 0 : front_watch(f, &f->watch_memory, fd, EPOLLIN, on_memory);
+}

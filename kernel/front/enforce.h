@@ -1,0 +1,50 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/* enforce: limits while requests are in the worker and between them: when to look, and what to do about what is seen. */
+#ifndef HUSK_FRONT_ENFORCE_H
+#define HUSK_FRONT_ENFORCE_H
+
+#include <stdbool.h>
+#include <stdint.h>
+#include <sys/resource.h>
+
+#include "kernel/front/meter.h"
+#include "kernel/front/quota.h"
+#include "protocol/base/error.h"
+
+struct front;
+struct lane;
+struct request;
+
+struct enforce {
+	struct quota quota;
+	struct meter meter;
+	struct cgroup *cgroup;   /* borrowed; NULL: there is none */
+	uint64_t at;             /* the next deadline or look */
+	uint64_t memory_base;    /* that this worker had when its first turn began */
+	bool has_memory_base;
+	bool memory_is_reported; /* by the control group */
+	uint64_t memory_again;   /* when the turns that were told of the memory must have made room */
+	uint64_t oom_before;
+	bool in_debugger;
+};
+
+/* limits: of the kernel. */
+void enforce_init(struct front *f, const struct limits *limits);
+void enforce_deinit(struct front *f);
+int enforce_start(struct front *f) must_check; /* the sandbox is known now, if there is one */
+void enforce_worker_started(struct front *f);
+void enforce_worker_ended(struct front *f, const struct rusage *used); /* used: as meter_detach() has it */
+bool enforce_was_oom(struct front *f); /* whether the kernel's memory was the death of a process since the worker's start */
+
+/* The limits of a request: the kernel's, lowered by what its metadata asks. -EINVAL with a sentence. */
+int enforce_read_limits(const struct front *f, struct request *r, struct error *err) must_check;
+/* The total that the kernel has used up, so that no turn is begun; NULL. */
+const struct cause *enforce_spent(const struct front *f);
+void enforce_begin(struct front *f, struct request *r); /* it is in the worker */
+void enforce_end(struct front *f, struct request *r);   /* it is not any more: what it used is measured */
+void enforce_waits(struct front *f, struct request *r, bool waits); /* for an answer of its client */
+void enforce_debugger(struct front *f, bool stopped);
+
+void enforce_tick(struct front *f, uint64_t now); /* at f->enforce.at */
+
+#endif

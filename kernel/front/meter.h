@@ -1,0 +1,35 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * meter: what a kernel uses, by the means that there are: its sandbox (a control group, or its proc); else what is in /proc. CPU time only grows, whatever
+ * becomes of the processes that have used it.
+ */
+#ifndef HUSK_FRONT_METER_H
+#define HUSK_FRONT_METER_H
+
+#include <stdbool.h>
+#include <sys/resource.h>
+#include <time.h>
+
+#include "kernel/sandbox/usage.h"
+
+struct sandbox;
+
+struct meter {
+	struct sandbox *sandbox; /* borrowed: it knows what runs in it; NULL: there is none, what is below the front counts */
+	int proc_fd;             /* without a sandbox: of /proc, opened when it is needed */
+	pid_t pid;               /* without a sandbox: the worker's; 0: none */
+	int stat_fd;
+	clockid_t clock;
+	struct usage raw;        /* at the last look, */
+	struct usage total;      /* and what was made of it */
+};
+
+void meter_init(struct meter *m);
+void meter_deinit(struct meter *m);
+void meter_attach(struct meter *m, pid_t pid); /* a worker was started */
+/* It has been waited for. used: its own and its children's; NULL where nobody knows. */
+void meter_detach(struct meter *m, const struct rusage *used);
+/* all: of all processes; else the worker's own figures are good enough, and cheap. What cannot be read stays as it was. */
+const struct usage *meter_read(struct meter *m, bool all);
+
+#endif
