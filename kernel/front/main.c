@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "kernel/front/doctor.h"
 #include "kernel/front/front.h"
 #include "kernel/front/install.h"
 #include "kernel/front/paths.h"
@@ -57,6 +58,18 @@ static int run(struct options *o)
 	return front_run(o, o->sandbox_profile ? &profile : NULL);
 }
 
+static int doctor(const struct options *o)
+{
+	struct profile profile;
+	int code;
+
+	if (load_profile(o->sandbox_profile ? o->sandbox_profile : "default", &profile) < 0)
+		return 2;
+	code = doctor_run(o, &profile);
+	profile_deinit(&profile);
+	return code;
+}
+
 static int print_sample(void)
 {
 	_cleanup_(buffer_deinitp) struct buffer out = BUFFER_INIT(0);
@@ -106,6 +119,8 @@ int main(int argc, char *argv[])
 		return 1;
 	case COMMAND_PROFILE:
 		return o.profile_check ? check_profile(o.profile_check) : print_sample();
+	case COMMAND_DOCTOR:
+		return doctor(&o);
 	case COMMAND_RUN:
 		break;
 	}

@@ -17,16 +17,16 @@ static const struct option_row {
 	size_t offset;
 	const char *value_name;
 	const char *help;
-	enum { RUN = 1, INSTALL = 2, PROFILE = 4 } commands; /* that have it; a kernel passes others on to the shell */
+	enum { RUN = 1, INSTALL = 2, PROFILE = 4, DOCTOR = 8 } commands; /* that have it; a kernel passes others on to the shell */
 } rows[] = {
 #define AT(field) offsetof(struct options, field)
 	{ "f", "IPKernelApp.connection_file", TEXT, AT(connection_file), "FILE", "Connection file; ports that are 0 are chosen and written back.", RUN | INSTALL },
-	{ "python", NULL, TEXT, AT(python), "PATH", "Interpreter or venv's python to serve (default: the active venv, else python3).", RUN | INSTALL },
+	{ "python", NULL, TEXT, AT(python), "PATH", "Interpreter or venv's python to serve (default: the active venv, else python3).", RUN | INSTALL | DOCTOR },
 	{ "ip", "IPKernelApp.ip", TEXT, AT(ip), "ADDRESS", "Address to listen on when there is no connection file (default 127.0.0.1).", RUN | INSTALL },
 	{ "transport", "IPKernelApp.transport", TEXT, AT(transport), "tcp|ipc", "Transport when there is no connection file (default tcp).", RUN | INSTALL },
 	{ "history-file", "HistoryManager.hist_file", TEXT, AT(hist_file), "FILE", "SQLite file of the input history, or :memory:.", RUN | INSTALL },
 	{ "start-timeout", NULL, SECONDS, AT(start_timeout_sec), "SECONDS", "Time that Python has to come up (default 60).", RUN | INSTALL },
-	{ "profile", NULL, TEXT, AT(sandbox_profile), "PROFILE", "What the kernel may do and use, husk-profile(5): a name, or a file.", RUN | INSTALL },
+	{ "profile", NULL, TEXT, AT(sandbox_profile), "PROFILE", "What the kernel may do and use, husk-profile(5): a name, or a file.", RUN | INSTALL | DOCTOR },
 	{ "ipython-profile", NULL, TEXT, AT(ipython_profile), "NAME", "IPython profile that the kernel loads.", RUN | INSTALL },
 	{ "verbose", "debug", FLAG, AT(verbose), NULL, "Say more on stderr.", RUN | INSTALL },
 	{ "user", NULL, FLAG, AT(user), NULL, "Install for this user (default).", INSTALL },
@@ -36,9 +36,37 @@ static const struct option_row {
 	{ "display-name", NULL, TEXT, AT(display_name), "TEXT", "Name that people see.", INSTALL },
 	{ "sample", NULL, FLAG, AT(profile_sample), NULL, "Write a profile with every setting and its default.", PROFILE },
 	{ "check", NULL, TEXT, AT(profile_check), "PROFILE", "Say all that is wrong with a profile, a name or a file, on this machine.", PROFILE },
+	{ "json", NULL, FLAG, AT(json), NULL, "Write JSON.", DOCTOR },
 	{ "env", NULL, TEXT_LIST, AT(environment), "KEY=VALUE", "Environment of the kernel; may be repeated.", INSTALL },
 #undef AT
 };
+
+/* The first argument may be one of these. */
+static const struct {
+	const char *name;
+	enum command command;
+	int rows;
+} commands[] = {
+	{ "install", COMMAND_INSTALL, INSTALL },
+	{ "profile", COMMAND_PROFILE, PROFILE },
+	{ "doctor", COMMAND_DOCTOR, DOCTOR },
+};
+
+static const char *name_of(enum command command)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].command == command)
+			return commands[i].name;
+	return "";
+}
+
+static int rows_of(enum command command)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(commands); i++)
+		if (commands[i].command == command)
+			return commands[i].rows;
+	return RUN;
+}
 
 static bool is_spelled(const char *spelling, const char *name, size_t len)
 {
@@ -47,7 +75,7 @@ static bool is_spelled(const char *spelling, const char *name, size_t len)
 
 static const struct option_row *find(enum command command, const char *name, size_t len)
 {
-	int bit = command == COMMAND_INSTALL ? INSTALL : command == COMMAND_PROFILE ? PROFILE : RUN;
+	int bit = rows_of(command);
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++)
 		if ((is_spelled(rows[i].name, name, len) || is_spelled(rows[i].alias, name, len)) &&
@@ -146,9 +174,8 @@ static int parse_one(int argc, char *argv[], int *i, struct options *o, struct e
 		o->command = COMMAND_HELP;
 	else if (strcmp(arg, "--version") == 0)
 		o->command = COMMAND_VERSION;
-	else if (!row && (o->command == COMMAND_PROFILE || (o->command == COMMAND_INSTALL && !is_on_crash)))
-		return error_set(err, -EINVAL, "%s: %s has no such option; see husk-kernel --help", arg,
-		    o->command == COMMAND_PROFILE ? "profile" : "install");
+	else if (!row && o->command != COMMAND_RUN && (o->command != COMMAND_INSTALL || !is_on_crash))
+		return error_set(err, -EINVAL, "%s: %s has no such option; see husk-kernel --help", arg, name_of(o->command));
 	else if (!row && !is_on_crash)
 		return pass_on(o, arg, has_next && argv[*i + 1][0] != '-' ? argv[++*i] : NULL, err);
 	else if (has_next && (is_on_crash || row->kind != FLAG))
@@ -172,8 +199,10 @@ int options_parse(int argc, char *argv[], struct options *ret, struct error *err
 	};
 	int first = 1, r = 0;
 
-	if (argc > 1 && (strcmp(argv[1], "install") == 0 || strcmp(argv[1], "profile") == 0)) {
-		o.command = argv[1][0] == 'i' ? COMMAND_INSTALL : COMMAND_PROFILE;
+	for (size_t i = 0; argc > 1 && i < ARRAY_SIZE(commands); i++) {
+		if (strcmp(argv[1], commands[i].name) != 0)
+			continue;
+		o.command = commands[i].command;
 		first = 2;
 	}
 	for (int i = first; r == 0 && i < argc; i++)
@@ -207,9 +236,11 @@ void options_print_help(void)
 {
 	(void)printf("Usage: husk-kernel -f FILE [OPTION]...\n"
 		     "       husk-kernel install [OPTION]...\n"
-		     "       husk-kernel profile --sample | --check PROFILE\n\n"
+		     "       husk-kernel profile --sample | --check PROFILE\n"
+		     "       husk-kernel doctor [--profile PROFILE] [--python PATH] [--json]\n\n"
 		     "A Jupyter kernel for Python. The first form runs a kernel (Jupyter clients do this by themselves);\n"
-		     "the second writes the kernelspec that tells them how; the third is about profiles.\n\n"
+		     "the second writes the kernelspec that tells them how; the third is about profiles; the fourth tries\n"
+		     "which sandbox this machine allows.\n\n"
 		     "Running a kernel:\n");
 	print_rows(RUN);
 	(void)printf("  %-26s %s\n", "--on-crash die|respawn",
@@ -218,6 +249,8 @@ void options_print_help(void)
 	print_rows(INSTALL);
 	(void)printf("\nProfiles:\n");
 	print_rows(PROFILE);
+	(void)printf("\nThe doctor (exit status 0 when the profile, else the default one, can be had):\n");
+	print_rows(DOCTOR);
 	(void)printf("\nOther --Class.trait=value and --name value go to the shell's configuration; unknown flags are ignored.\n"
 		     "Exit status: 0 after a shutdown, 1 when the kernel cannot start or a profile is wrong,\n"
 		     "2 for a bad command line, 128 plus the signal or Python's own code when Python died.\n");

@@ -13,7 +13,7 @@
 #define OPTIONS_START_TIMEOUT_MAX_SEC 3600
 
 enum on_crash { ON_CRASH_DEFAULT /* die, but in a sandbox */, ON_CRASH_DIE, ON_CRASH_RESPAWN };
-enum command { COMMAND_RUN, COMMAND_INSTALL, COMMAND_PROFILE, COMMAND_HELP, COMMAND_VERSION };
+enum command { COMMAND_RUN, COMMAND_INSTALL, COMMAND_PROFILE, COMMAND_DOCTOR, COMMAND_HELP, COMMAND_VERSION };
 
 struct options {
 	enum command command;
@@ -36,6 +36,8 @@ struct options {
 	const char *display_name;
 	const char *environment[OPTIONS_MAX_PASSED]; /* K=V */
 	size_t n_environment;
+	/* doctor */
+	bool json;
 	/* profile */
 	bool profile_sample;
 	const char *profile_check;

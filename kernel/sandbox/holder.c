@@ -64,7 +64,7 @@ static bool say(const struct holder *h, const struct holder_report *report, int 
 static _Noreturn void give_up(const struct holder *h, enum layer layer, const struct error *err)
 {
 	struct holder_report report = {
-	    .event = HOLDER_FAILED, .layer = (int32_t)layer, .level = h->plan->level, .error = *err};
+	    .event = HOLDER_FAILED, .layers = h->layers, .layer = (int32_t)layer, .level = h->plan->level, .error = *err};
 
 	(void)say(h, &report, -1);
 	_exit(1);

@@ -293,6 +293,7 @@ void keeper_main(struct sandbox_plan *plan, int control, struct cgroup *cgroup)
 	sigset_t all;
 
 	(void)prctl(PR_SET_NAME, "husk-keeper");
+	(void)setsid(); /* a client that kills the front's process group leaves it to clear away */
 	(void)prctl(PR_SET_DUMPABLE,
 		    1); /* it has no secret, and a holder of an ordinary user writes its own /proc/self/uid_map */
 	(void)sigfillset(&all);

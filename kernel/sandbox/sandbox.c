@@ -40,8 +40,11 @@ struct sandbox {
 	uint32_t layers;
 	uint32_t serial;
 	uint64_t memory_peak;
+	int failed; /* the layer that could not be had, -1 */
 	char why_not[512]; /* the level is not the profile's */
 };
+
+static struct sandbox only; /* a process has one, and what it has forked inherits it */
 
 /* ---- words ---- */
 
@@ -132,7 +135,11 @@ static int take_cgroup(struct sandbox *s, enum sandbox_level level, struct error
 	if (r == 0)
 		s->plan.n_attach = cgroup_attach_v1_fds(s->cgroup, s->plan.attach);
 	s->plan.in_cgroup = r == 0;
-	return level < SANDBOX_FULL && r == -ENOTSUP ? 0 : r;
+	if (level < SANDBOX_FULL && r == -ENOTSUP)
+		return 0;
+	if (r < 0)
+		s->failed = LAYER_cgroup;
+	return r;
 }
 
 /* Without a root of its own a worker has a directory of the host. */
@@ -223,11 +230,13 @@ int sandbox_receive(struct sandbox *s, struct holder_report *ret, int *ret_fd)
 
 /* ---- the start ---- */
 
-static int explain(const struct sandbox *s, const struct holder_report *failed, struct error *err)
+static int explain(struct sandbox *s, const struct holder_report *failed, struct error *err)
 {
 	bool known = failed->layer >= 0 && failed->layer < LAYER_COUNT;
 	const char *advice = known ? layer_rows[failed->layer].advice : "";
 
+	s->failed = failed->layer;
+	s->layers = failed->layers;
 	return error_set(err, -EPERM, "level %s: %s: %s%s%s", sandbox_level_names[s->plan.level],
 			 known ? layer_rows[failed->layer].what : "the sandbox", failed->error.text,
 			 advice[0] ? "; " : "", advice);
@@ -273,6 +282,8 @@ static int try_level(struct sandbox *s, enum sandbox_level level, const struct e
 {
 	int r;
 
+	s->failed = -1;
+	s->layers = 0;
 	s->plan.level = level;
 	s->plan.n_trees = 0;
 	r = take_cgroup(s, level, err);
@@ -291,21 +302,24 @@ static int try_level(struct sandbox *s, enum sandbox_level level, const struct e
 	return r;
 }
 
-int sandbox_new(const struct profile *profile, const struct environment *environment, int n_worker_fds, int link_fd,
-		struct sandbox **ret, struct error *err)
+static int begin(struct sandbox *s, const struct profile *profile, int n_worker_fds, int link_fd, struct error *err)
 {
-	static struct sandbox only; /* a front has one, and what it has forked inherits it */
-	struct sandbox *s = &only;
-	enum sandbox_level lowest = MAX(profile->minimum, SANDBOX_RESTRICTED);
-	int r;
-
 	*s = (struct sandbox){.lifeline = -1, .control = -1, .proc_fd = -1, .uids.lock_fd = -1};
 	s->plan = (struct sandbox_plan){.profile = profile,
 					.trees = s->trees,
 					.n_worker_fds = n_worker_fds,
 					.link_fd = link_fd,
 					.fault = layers_fault()};
-	r = take_uids(s, err);
+	return take_uids(s, err);
+}
+
+int sandbox_new(const struct profile *profile, const struct environment *environment, int n_worker_fds, int link_fd,
+		struct sandbox **ret, struct error *err)
+{
+	struct sandbox *s = &only;
+	enum sandbox_level lowest = MAX(profile->minimum, SANDBOX_RESTRICTED);
+	int r = begin(s, profile, n_worker_fds, link_fd, err);
+
 	for (enum sandbox_level level = profile->level; r == 0; level--) {
 		r = try_level(s, level, environment, err);
 		if (r == 0)
@@ -329,6 +343,48 @@ struct sandbox *sandbox_free(struct sandbox *s)
 	closep(&s->proc_fd);
 	uids_release(&s->uids);
 	return NULL;
+}
+
+/* ---- a trial ---- */
+
+/* A child that confines itself like a worker, and then finds nobody to serve. */
+static int try_worker(struct sandbox *s, int n_worker_fds, int link_fd, struct error *err)
+{
+	_cleanup_(closep) int null_fd = open("/dev/null", O_RDWR | O_CLOEXEC);
+	struct pollfd p = {.fd = s->lifeline, .events = POLLIN};
+	struct holder_report report = {0};
+	int fds[HOLDER_MAX_FDS], pair[2], fd = -1, r;
+	uint32_t serial;
+
+	if (null_fd < 0 || socketpair(AF_UNIX, SOCK_STREAM | SOCK_CLOEXEC, 0, pair) < 0)
+		return error_set(err, -errno, "cannot make a socket pair: %s", strerror(errno));
+	for (int i = 0; i < n_worker_fds; i++)
+		fds[i] = i == link_fd ? pair[1] : null_fd;
+	r = sandbox_spawn(s, fds, (size_t)n_worker_fds, &serial);
+	(void)close(pair[1]);
+	if (r == 0 && poll(&p, 1, READY_MSEC) > 0)
+		r = receive(s, &report, &fd);
+	closep(&fd);
+	(void)close(pair[0]);
+	if (r <= 0)
+		return error_set(err, -EIO, "pid 1 of the sandbox does not answer");
+	return report.event == HOLDER_SPAWN_FAILED ? explain(s, &report, err) : 0;
+}
+
+void sandbox_try(const struct profile *profile, const struct environment *environment, enum sandbox_level level,
+		 int n_worker_fds, int link_fd, struct sandbox_trial *ret)
+{
+	struct sandbox *s = &only;
+
+	*ret = (struct sandbox_trial){.failed = -1};
+	ret->result = begin(s, profile, n_worker_fds, link_fd, &ret->error);
+	if (ret->result == 0)
+		ret->result = try_level(s, level, environment, &ret->error);
+	if (ret->result == 0)
+		ret->result = try_worker(s, n_worker_fds, link_fd, &ret->error);
+	ret->layers = s->layers;
+	ret->failed = s->failed;
+	(void)sandbox_free(s);
 }
 
 /* ---- the rest ---- */

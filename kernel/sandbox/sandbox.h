@@ -29,6 +29,19 @@ int sandbox_new(const struct profile *profile, const struct environment *environ
 /* Ends everything in it and waits, up to 3 s, until it is cleared away. */
 struct sandbox *sandbox_free(struct sandbox *s);
 
+/*
+ * Tries a level by doing all of it, up to a child that has confined itself, and takes it away again. For a process that has
+ * no sandbox.
+ */
+struct sandbox_trial {
+	int result;      /* 0 or -errno with error */
+	uint32_t layers; /* that were done */
+	int failed;      /* the layer that was not, -1: none, or it was none of them */
+	struct error error;
+};
+void sandbox_try(const struct profile *profile, const struct environment *environment, enum sandbox_level level,
+		 int n_worker_fds, int link_fd, struct sandbox_trial *ret);
+
 int sandbox_fd(const struct sandbox *s); /* readable: there is an event */
 /* 1 with the next report and a descriptor (or -1) that is the caller's; 0: none now; -EPIPE: the sandbox has ended. */
 int sandbox_receive(struct sandbox *s, struct holder_report *ret, int *ret_fd) must_check;
