@@ -18,8 +18,8 @@
 
 /* What husk makes in a sandbox, or what must not be hidden from what it makes. */
 static const char *const made_places[] = {
-	"/bin", "/dev", "/etc", "/home/user", "/lib", "/lib32", "/lib64", "/libx32", "/mnt/data", "/proc", "/sbin", "/sys", "/tmp", "/usr",
-	"/workspace",
+	"/bin", "/dev", "/etc", "/home/user", "/lib", "/lib32", "/lib64", "/libx32", "/mnt/data", "/proc", "/run/husk", "/sbin", "/sys", "/tmp",
+	"/usr", "/workspace",
 };
 
 static const char *const made_devices[] = {

@@ -59,10 +59,10 @@ const char *const profile_on_output_names[PROFILE_ON_OUTPUT_COUNT] = { "truncate
 
 /* What the sandbox gives its processes itself; besides, names with one of the prefixes. */
 static const char *const own_variables[] = {
-	"ALL_PROXY", "HOME", "HOSTNAME", "HTTPS_PROXY", "HTTP_PROXY", "JPY_PARENT_PID", "LANG", "LC_ALL", "LOGNAME", "MALLOC_ARENA_MAX",
-	"MKL_NUM_THREADS", "MPLBACKEND", "MPLCONFIGDIR", "NO_PROXY", "OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PATH", "PWD", "SHELL",
-	"TMPDIR", "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME", "XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "all_proxy", "http_proxy",
-	"https_proxy", "no_proxy",
+	"ALL_PROXY", "ARROW_DEFAULT_MEMORY_POOL", "HOME", "HOSTNAME", "HTTPS_PROXY", "HTTP_PROXY", "JPY_PARENT_PID", "LANG", "LC_ALL",
+	"LOGNAME", "MALLOC_ARENA_MAX", "MKL_NUM_THREADS", "MPLBACKEND", "MPLCONFIGDIR", "NO_PROXY", "NUMEXPR_MAX_THREADS",
+	"OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "PATH", "PWD", "SHELL", "TMPDIR", "USER", "VIRTUAL_ENV", "XDG_CACHE_HOME",
+	"XDG_CONFIG_HOME", "XDG_DATA_HOME", "XDG_RUNTIME_DIR", "all_proxy", "http_proxy", "https_proxy", "no_proxy",
 };
 static const char *const own_prefixes[] = { "GLIBC_", "HUSK_", "LD_", "PYTHON" };
 

@@ -3,6 +3,13 @@
 #include "kernel/sandbox/profile.h"
 #include "tests/fuzz/fuzz.h"
 
+/* The parser library keeps a text that it was reading when it met an error of syntax. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libconfig.so";
+}
+
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 {
 	struct profile_machine machine = { .most = { 0 } };

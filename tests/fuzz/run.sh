@@ -24,7 +24,7 @@ while getopts n:b:m option; do
 done
 shift $((OPTIND - 1))
 names=("$@")
-[ ${#names[@]} -gt 0 ] || names=(frames header json message connection-file limits link msgpack profile ring zmtp curve)
+[ ${#names[@]} -gt 0 ] || names=(frames header json message connection-file limits link msgpack profile proxy-request ring zmtp curve)
 
 mkdir -p "$build"
 cd "$build"

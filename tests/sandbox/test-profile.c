@@ -6,6 +6,13 @@
 #include "kernel/sandbox/profile.h"
 #include "tests/unit/test.h"
 
+/* The parser library keeps a text that it was reading when it met an error of syntax. */
+const char *__lsan_default_suppressions(void);
+const char *__lsan_default_suppressions(void)
+{
+	return "leak:libconfig.so";
+}
+
 struct fixture {
 	char directory[64];
 	struct profile profile;
