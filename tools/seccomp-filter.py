@@ -267,6 +267,7 @@ HEAD = """\
 #include <linux/audit.h>
 #include <linux/netlink.h>
 #include <netinet/in.h>
+#include <netinet/tcp.h>
 #include <sched.h>
 #include <sys/ioctl.h>
 #include <sys/prctl.h>

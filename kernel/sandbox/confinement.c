@@ -21,6 +21,8 @@
 
 #define STACK_BYTES ((rlim_t)8 << 20)
 #define MEMLOCK_BYTES ((rlim_t)64 << 10)
+/* At 1 a core is neither written nor piped; 0 is for files alone, and a machine's collector would be run for each crash (core(5)). */
+#define CORE_BYTES ((rlim_t)1)
 #define PENDING_SIGNALS ((rlim_t)4096)           /* and timers */
 #define DATA_LID_BYTES (UINT64_C(4) << 30)       /* above the quota: the interpreter with all that it may have imported */
 #define CPU_BACKSTOP_USEC (UINT64_C(10) * 1000000) /* above the quota: time for the front to act */
@@ -97,7 +99,7 @@ static int set_own_limits(void)
 		int resource;
 		rlim_t most;
 	} rows[] = {
-		{ RLIMIT_CORE, 0 },
+		{ RLIMIT_CORE, CORE_BYTES },
 		{ RLIMIT_MEMLOCK, MEMLOCK_BYTES },
 		{ RLIMIT_MSGQUEUE, 0 },
 		{ RLIMIT_RTPRIO, 0 },

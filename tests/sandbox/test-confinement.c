@@ -83,7 +83,7 @@ static void limits_as_asked(const void *arg)
 	claim_limit(RLIMIT_NOFILE, defaults.value[LIMIT_descriptors]);
 	claim_limit(RLIMIT_FSIZE, defaults.value[LIMIT_file_size]);
 	claim_limit(RLIMIT_NPROC, defaults.value[LIMIT_processes]);
-	claim_limit(RLIMIT_CORE, 0);
+	claim_limit(RLIMIT_CORE, 1);
 	claim_limit(RLIMIT_MEMLOCK, 65536);
 	claim_limit(RLIMIT_MSGQUEUE, 0);
 	claim_limit(RLIMIT_RTPRIO, 0);

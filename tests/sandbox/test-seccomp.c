@@ -44,6 +44,7 @@ static const struct attempt {
 	{ ALL, SYS_clone, { CLONE_NEWUTS | SIGCHLD }, EPERM },
 	{ ALL, SYS_clone, { CLONE_NEWCGROUP | SIGCHLD }, EPERM },
 	{ ALL, SYS_clone, { CLONE_NEWUSER | HIGH | SIGCHLD }, EPERM },
+	{ ALL, SYS_clone, { CLONE_PARENT | SIGCHLD }, EPERM },
 	{ ALL, SYS_clone3, { BAD, 88 }, ENOSYS },
 	{ ALL, SYS_unshare, { 0 }, EPERM },
 
@@ -111,6 +112,21 @@ static const struct attempt {
 	{ RESTRICTED, SYS_socketpair, { AF_UNIX, SOCK_DGRAM | SOCK_NONBLOCK, 0, BAD }, EACCES },
 	{ RESTRICTED, SYS_socketpair, { AF_UNIX, SOCK_RAW, 0, BAD }, EACCES },
 	{ ALL, SYS_socketpair, { AF_TIPC, SOCK_SEQPACKET, 0, BAD }, EAFNOSUPPORT },
+
+	{ ALL, SYS_setsockopt, { BAD, SOL_SOCKET, SO_ATTACH_FILTER, BAD }, EPERM },
+	{ ALL, SYS_setsockopt, { BAD, SOL_SOCKET | HIGH, SO_ATTACH_FILTER | HIGH, BAD }, EPERM },
+	{ ALL, SYS_setsockopt, { BAD, SOL_SOCKET, SO_ATTACH_BPF, BAD }, EPERM },
+	{ ALL, SYS_setsockopt, { BAD, SOL_SOCKET, SO_ATTACH_REUSEPORT_CBPF, BAD }, EPERM },
+	{ ALL, SYS_setsockopt, { BAD, SOL_SOCKET, SO_ATTACH_REUSEPORT_EBPF, BAD }, EPERM },
+	{ ALL, SYS_setsockopt, { BAD, SOL_SOCKET, SO_REUSEADDR, BAD }, EBADF },
+	{ ALL, SYS_setsockopt, { BAD, IPPROTO_TCP, 31, BAD }, ENOPROTOOPT },                 /* TCP_ULP */
+	{ ALL, SYS_setsockopt, { BAD, IPPROTO_TCP, 1, BAD }, EBADF },                        /* TCP_NODELAY */
+
+	{ ALL, SYS_setrlimit, { RLIMIT_CORE, BAD }, ANSWER_OK },
+	{ ALL, SYS_setrlimit, { RLIMIT_CPU, BAD }, EFAULT },
+	{ ALL, SYS_prlimit64, { 0, RLIMIT_CORE, BAD, 0 }, ANSWER_OK },
+	{ ALL, SYS_prlimit64, { 0, RLIMIT_CORE, HIGH, BAD }, ANSWER_OK },
+	{ ALL, SYS_prlimit64, { 0, RLIMIT_CORE, 0, BAD }, EFAULT },
 
 	{ ALL, SYS_sync, { 0 }, ANSWER_OK },
 	{ ALL, SYS_syncfs, { BAD }, ANSWER_OK },
