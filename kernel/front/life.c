@@ -15,6 +15,7 @@
 #include <sys/wait.h>
 
 #include "kernel/front/front.h"
+#include "kernel/sandbox/sandbox.h"
 #include "protocol/base/log.h"
 #include "protocol/link/reason.h"
 
@@ -133,7 +134,7 @@ static void send_start(struct front *f)
 	size_t begin = peer_begin(&f->main.peer);
 
 	msgpack_write_array(out, 1);
-	msgpack_write_map(out, memory == LIMITS_NONE ? 7 : 8);
+	msgpack_write_map(out, 7 + (memory != LIMITS_NONE) + (f->source.sandbox != NULL));
 	write_option(out, "session", f->uuid);
 	write_option(out, "ident", f->ident);
 	write_option(out, "connection_file", o->connection_file);
@@ -144,6 +145,8 @@ static void send_start(struct front *f)
 		msgpack_write_str(out, SLICE_LIT("memory_limit"));
 		msgpack_write_u64(out, memory);
 	}
+	if (f->source.sandbox)
+		write_option(out, "package_prefix", sandbox_package_prefix(f->source.sandbox));
 	msgpack_write_str(out, SLICE_LIT("history_session"));
 	msgpack_write_nil(out);
 	msgpack_write_str(out, SLICE_LIT("ipython_args"));

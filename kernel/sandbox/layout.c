@@ -190,13 +190,30 @@ static int set(struct error *err, const char *format, ...)
 	return 0;
 }
 
-static int set_paths(const struct sandbox_plan *plan, const struct environment *e, struct error *err)
+/* pip installs there, and says why it cannot load anything where there is no network. */
+static int set_pip(const struct sandbox_plan *plan, struct error *err)
+{
+	int r = set(err, "PIP_PREFIX=%s", plan->package_prefix);
+
+	if (r == 0)
+		r = set(err, "PIP_DISABLE_PIP_VERSION_CHECK=1");
+	if (r == 0 && plan->profile->network == PROFILE_NETWORK_NONE)
+		r = set(err, "PIP_RETRIES=0");
+	if (r == 0 && plan->profile->network == PROFILE_NETWORK_NONE)
+		r = set(err, "PIP_INDEX_URL=https://the-profile-of-this-kernel-allows-no-network.invalid/simple");
+	return r;
+}
+
+static int set_paths(struct sandbox_plan *plan, const struct environment *e, struct error *err)
 {
 	bool inside = plan->level >= SANDBOX_FULL_NOCG;
 	const char *slash = strrchr(e->executable, '/');
 	const char *home = inside ? "/home/user" : plan->cwd, *tmp = inside ? "/tmp" : plan->cwd;
-	int r = set(err, "PATH=%.*s:/usr/local/bin:/usr/bin:/bin", (int)(slash - e->executable), e->executable);
+	int r;
 
+	(void)snprintf(plan->package_prefix, sizeof(plan->package_prefix), "%.512s/.local", home);
+	r = set(err, "PATH=%.*s:%s/bin:%s/local/bin:/usr/local/bin:/usr/bin:/bin", (int)(slash - e->executable),
+		e->executable, plan->package_prefix, plan->package_prefix);
 	if (r == 0)
 		r = set(err, "HOME=%s", home);
 	if (r == 0)
@@ -205,10 +222,10 @@ static int set_paths(const struct sandbox_plan *plan, const struct environment *
 		r = set(err, "MPLCONFIGDIR=%s/.config/matplotlib", home);
 	if (r == 0 && strcmp(e->prefix, e->base_prefix) != 0)
 		r = set(err, "VIRTUAL_ENV=%s", e->prefix);
-	return r;
+	return r < 0 ? r : set_pip(plan, err);
 }
 
-static int set_all(const struct sandbox_plan *plan, const struct environment *e, struct error *err)
+static int set_all(struct sandbox_plan *plan, const struct environment *e, struct error *err)
 {
 	static const char *const fixed[] = {
 	    "USER=user",          "LOGNAME=user",

@@ -47,6 +47,7 @@ struct sandbox_plan {
 	int n_worker_fds; /* that the front passes; those of passed[] follow them */
 	int passed[2];    /* the interpreter's record, its compiled code */
 	size_t n_passed;
+	char package_prefix[PATH_MAX];
 	char own_workspace[64]; /* a directory of the host that goes with the kernel; "" */
 	bool in_cgroup;
 	int attach[CGROUP_MAX_ATTACH]; /* groups of v1, which pid 1 joins; into one of v2 it is born */

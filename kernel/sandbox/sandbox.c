@@ -465,6 +465,11 @@ struct cgroup *sandbox_cgroup(const struct sandbox *s)
 	return s->cgroup;
 }
 
+const char *sandbox_package_prefix(const struct sandbox *s)
+{
+	return s->plan.package_prefix;
+}
+
 int sandbox_workspace_fd(const struct sandbox *s)
 {
 	return s->plan.profile->workspace_fd;

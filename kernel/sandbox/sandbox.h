@@ -63,6 +63,7 @@ const char *sandbox_why_not(const struct sandbox *s); /* the sentence why it is 
 uint32_t sandbox_get_layers(const struct sandbox *s); /* of the holder, then of the last worker too */
 int sandbox_read_usage(struct sandbox *s, struct usage *usage) must_check;
 struct cgroup *sandbox_cgroup(const struct sandbox *s); /* borrowed; NULL: none */
+const char *sandbox_package_prefix(const struct sandbox *s); /* where a session may install packages, as seen inside */
 int sandbox_workspace_fd(const struct sandbox *s);      /* borrowed, -1: it is seen by the tenant alone */
 
 #endif

@@ -109,6 +109,10 @@ class Runtime:
     def start(self, options: dict) -> None:
         """Takes the options of START."""
         self.options.update(options)
+        if options.get("package_prefix"):
+            from husk_worker import prefix
+
+            prefix.use(options["package_prefix"])
         names = options.get("user_ns")
         if isinstance(names, dict):
             self.cold.ns.update(names)
