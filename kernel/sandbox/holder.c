@@ -25,6 +25,7 @@
 #include <time.h>
 
 #include "kernel/sandbox/processes.h"
+#include "kernel/sandbox/proxy.h"
 #include "kernel/sandbox/rootfs.h"
 #include "kernel/sandbox/spawn.h"
 
@@ -142,6 +143,26 @@ static int loopback_up(struct error *err)
 	return 0;
 }
 
+/* Where the proxy accepts: in this network; it connects in that of the machine. */
+static int offer_proxy(const struct holder *h, struct error *err)
+{
+	struct holder_report report = {.event = HOLDER_LISTENS, .level = h->plan->level};
+	_cleanup_(closep) int fd = -1;
+	uint16_t port;
+	int r = proxy_listen(PROXY_PORT, &fd, &port);
+
+	if (r < 0)
+		return error_set(err, r, "cannot listen for the network proxy: %s", strerror(-r));
+	return say(h, &report, fd) ? 0 : error_set(err, -EPIPE, "cannot hand on the socket of the network proxy");
+}
+
+static int set_up_network(const struct holder *h, struct error *err)
+{
+	int r = loopback_up(err);
+
+	return r == 0 && h->plan->profile->network == PROFILE_NETWORK_PROXY ? offer_proxy(h, err) : r;
+}
+
 /* A proc of this pid namespace that shows all of it, for the owner alone. */
 static int open_proc(void)
 {
@@ -192,7 +213,7 @@ static void set_up_namespaces(struct holder *h, int go_fd, struct error *err)
 	done(h, LAYER_workspace, rootfs_mount_workspace(plan, err), err);
 	done(h, LAYER_root, rootfs_enter(plan, err), err);
 	if (plan->profile->network != PROFILE_NETWORK_HOST)
-		done(h, LAYER_network, loopback_up(err), err);
+		done(h, LAYER_network, set_up_network(h, err), err);
 	if (sethostname("husk", 4) < 0)
 		give_up(h, LAYER_namespaces, err);
 }

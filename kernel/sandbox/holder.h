@@ -37,6 +37,7 @@ enum holder_event {
 	HOLDER_SPAWN_FAILED, /* error, layer */
 	HOLDER_EXITED,       /* status, cpu */
 	HOLDER_EMPTY,
+	HOLDER_LISTENS, /* before READY: the socket of the network proxy rides with it */
 };
 
 struct holder_report {

@@ -22,6 +22,7 @@
 #include <sys/wait.h>
 
 #include "kernel/sandbox/holder.h"
+#include "kernel/sandbox/proxy.h"
 #include "kernel/sandbox/remove-tree.h"
 #include "kernel/sandbox/rootfs.h"
 
@@ -33,6 +34,8 @@ struct keeper {
 	int control;
 	pid_t holder;
 	int holder_pidfd;
+	pid_t proxy;
+	int proxy_lifeline; /* the proxy lives as long as this is open */
 	bool sealed;
 	struct {
 		char path[KEEPER_MAX_PATH];
@@ -206,6 +209,46 @@ static void make(struct keeper *k, enum sandbox_level level, int lifeline)
 	(void)close(go[1]);
 }
 
+static void end_proxy(struct keeper *k)
+{
+	closep(&k->proxy_lifeline);
+	k->proxy_lifeline = -1;
+	if (k->proxy > 0) {
+		(void)kill(k->proxy, SIGKILL);
+		(void)waitpid(k->proxy, NULL, 0);
+	}
+	k->proxy = 0;
+}
+
+/* Outside of the sandbox, with the tenant's id: whoever took it over would have gained the network alone. */
+static void make_proxy(struct keeper *k, int listen_fd)
+{
+	const struct profile *p = k->plan->profile;
+	struct proxy_options options = {
+	    .listen_fd = listen_fd,
+	    .allow = p->allow,
+	    .n_allow = p->n_allow,
+	    .profile = p->name,
+	    .change_user = k->plan->as_root,
+	    .uid = k->plan->tenant_uid,
+	    .gid = k->plan->tenant_uid,
+	};
+	struct error err = {0};
+	int pair[2];
+
+	end_proxy(k);
+	if (pipe2(pair, O_CLOEXEC) < 0) {
+		(void)error_set(&err, -errno, "proxy: no pipe: %s", strerror(errno));
+	} else {
+		options.lifeline_fd = pair[0];
+		k->proxy_lifeline = pair[1];
+		if (proxy_start(&options, &k->proxy, &err) < 0)
+			k->proxy = 0;
+		(void)close(pair[0]);
+	}
+	(void)send(k->control, &err, sizeof(err), MSG_NOSIGNAL | MSG_DONTWAIT);
+}
+
 /* ---- the end ---- */
 
 static void end_holder(struct keeper *k)
@@ -225,6 +268,7 @@ static _Noreturn void clear_away(struct keeper *k)
 {
 	int code = 0;
 
+	end_proxy(k);
 	end_holder(k);
 	if (k->cgroup && (cgroup_kill(k->cgroup) < 0 || cgroup_remove(k->cgroup) < 0))
 		code = 1; /* a later kernel removes it: cgroup_remove_stale() */
@@ -280,6 +324,8 @@ static void obey(struct keeper *k)
 		} else if (command.order == KEEPER_REMOVE && k->n_files < KEEPER_MAX_FILES) {
 			memcpy(k->files[k->n_files].path, command.path, sizeof(command.path));
 			k->n_files += lstat(command.path, &k->files[k->n_files].st) == 0;
+		} else if (command.order == KEEPER_PROXY && fd >= 0) {
+			make_proxy(k, fd);
 		} else if (command.order == KEEPER_SEAL) {
 			k->sealed = true;
 		}
@@ -289,7 +335,7 @@ static void obey(struct keeper *k)
 
 void keeper_main(struct sandbox_plan *plan, int control, struct cgroup *cgroup)
 {
-	struct keeper k = {.plan = plan, .cgroup = cgroup, .control = control, .holder_pidfd = -1};
+	struct keeper k = {.plan = plan, .cgroup = cgroup, .control = control, .holder_pidfd = -1, .proxy_lifeline = -1};
 	sigset_t all;
 
 	(void)prctl(PR_SET_NAME, "husk-keeper");

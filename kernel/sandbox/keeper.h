@@ -18,6 +18,7 @@
 enum keeper_order {
 	KEEPER_MAKE = 1, /* a holder at that level; its end of a lifeline rides with it */
 	KEEPER_REMOVE,   /* that file, at the end */
+	KEEPER_PROXY,    /* the network proxy, on the socket that rides with it; answered by a struct error */
 	KEEPER_SEAL,     /* nothing more is taken: the front is about to listen to others */
 };
 

@@ -14,6 +14,8 @@
 #include <string.h>
 #include <sys/stat.h>
 
+#include "kernel/sandbox/proxy.h"
+
 #define MAX_ENV (PROFILE_MAX_ENVIRONMENT + 32)
 #define ENV_BYTES (64 << 10)
 #define LAUNCHER_INSIDE "/run/husk/husk-worker"
@@ -243,6 +245,8 @@ static int set_all(struct sandbox_plan *plan, const struct environment *e, struc
 		r = set(err, "%s", fixed[i]);
 	for (size_t i = 0; r == 0 && n > 0 && i < ARRAY_SIZE(threads); i++)
 		r = set(err, "%s=%lu", threads[i], n);
+	for (size_t i = 0; r == 0 && plan->profile->network == PROFILE_NETWORK_PROXY && proxy_environment[i]; i++)
+		r = set(err, "%s", proxy_environment[i]);
 	for (size_t i = 0; r == 0 && i < plan->profile->n_environment; i++)
 		r = set(err, "%s", plan->profile->environment[i]);
 	return r;

@@ -36,6 +36,7 @@ struct sandbox {
 	int control;
 	pid_t keeper;
 	int proc_fd;
+	int proxy_fd; /* the proxy's socket, on its way from the holder to the keeper */
 	bool ready;
 	uint32_t layers;
 	uint32_t serial;
@@ -217,6 +218,10 @@ static int receive(struct sandbox *s, struct holder_report *ret, int *ret_fd)
 		closep(&s->proc_fd);
 		s->proc_fd = *ret_fd;
 		*ret_fd = -1;
+	} else if (ret->event == HOLDER_LISTENS) {
+		closep(&s->proxy_fd);
+		s->proxy_fd = *ret_fd;
+		*ret_fd = -1;
 	} else if (ret->event == HOLDER_SPAWNED) {
 		s->layers = ret->layers;
 	}
@@ -264,8 +269,30 @@ static int wait_until_ready(struct sandbox *s, struct error *err)
 	return 0;
 }
 
+/* The keeper makes the proxy, as it has the right to another user id and outlives the front. */
+static int start_proxy(struct sandbox *s, struct error *err)
+{
+	struct pollfd p = {.fd = s->control, .events = POLLIN};
+	struct error answer;
+	int r;
+
+	if (s->plan.profile->network != PROFILE_NETWORK_PROXY)
+		return 0;
+	if (s->proxy_fd < 0)
+		return error_set(err, -EPROTO, "the sandbox has no socket for the network proxy");
+	r = tell_keeper(s, KEEPER_PROXY, s->plan.level, "", s->proxy_fd);
+	closep(&s->proxy_fd);
+	s->proxy_fd = -1;
+	if (r < 0 || poll(&p, 1, READY_MSEC) <= 0 || recv(s->control, &answer, sizeof(answer), 0) != sizeof(answer))
+		return error_set(err, -EPIPE, "the network proxy does not start");
+	answer.text[sizeof(answer.text) - 1] = '\0';
+	return answer.code < 0 ? error_set(err, answer.code, "%s", answer.text) : 0;
+}
+
 static void undo(struct sandbox *s)
 {
+	closep(&s->proxy_fd);
+	s->proxy_fd = -1;
 	closep(&s->lifeline);
 	closep(&s->control);
 	s->lifeline = s->control = -1;
@@ -297,6 +324,8 @@ static int try_level(struct sandbox *s, enum sandbox_level level, const struct e
 		r = make_holder(s, level, err);
 	if (r == 0)
 		r = wait_until_ready(s, err);
+	if (r == 0)
+		r = start_proxy(s, err);
 	if (r < 0)
 		undo(s);
 	return r;
@@ -304,7 +333,7 @@ static int try_level(struct sandbox *s, enum sandbox_level level, const struct e
 
 static int begin(struct sandbox *s, const struct profile *profile, int n_worker_fds, int link_fd, struct error *err)
 {
-	*s = (struct sandbox){.lifeline = -1, .control = -1, .proc_fd = -1, .uids.lock_fd = -1};
+	*s = (struct sandbox){.lifeline = -1, .control = -1, .proc_fd = -1, .proxy_fd = -1, .uids.lock_fd = -1};
 	s->plan = (struct sandbox_plan){.profile = profile,
 					.trees = s->trees,
 					.n_worker_fds = n_worker_fds,

@@ -10,8 +10,9 @@ static void check_written(const struct proxy_request *q)
 	_cleanup_(buffer_deinitp) struct buffer again = BUFFER_INIT(0);
 	char place[TARGET_MAX_TEXT];
 	struct proxy_request r;
-	struct error err;
+	struct error err = { .code = 0 };
 	unsigned status;
+	int k;
 
 	proxy_request_write(q, &out);
 	CHECK(!out.failed && out.len < q->head_bytes + 2 * TARGET_MAX_TEXT);
@@ -22,7 +23,10 @@ static void check_written(const struct proxy_request *q)
 	buffer_append(&again, out.data + q->method.len + 1, out.len - q->method.len - 1);
 	if (again.len > PROXY_REQUEST_MAX_HEAD)
 		return;
-	CHECK(proxy_request_parse(buffer_slice(&again), &r, &status, &err) == 0 && r.head_bytes == again.len);
+	k = proxy_request_parse(buffer_slice(&again), &r, &status, &err);
+	if (k < 0 && strstr(err.text, "at most 128")) /* of headers: two were added */
+		return;
+	CHECK(k == 0 && r.head_bytes == again.len);
 	CHECK(!r.is_connect && r.target.port == q->target.port && strcmp(r.target.host, q->target.host) == 0 && r.body_bytes == q->body_bytes);
 }
 
