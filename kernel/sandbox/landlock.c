@@ -39,12 +39,10 @@ struct path_rule {
 #define FS_READ_DIR (1u << 3)
 #define FS_REMOVE_DIR (1u << 4)
 #define FS_REMOVE_FILE (1u << 5)
-#define FS_MAKE_CHAR (1u << 6)
 #define FS_MAKE_DIR (1u << 7)
 #define FS_MAKE_REG (1u << 8)
 #define FS_MAKE_SOCK (1u << 9)
 #define FS_MAKE_FIFO (1u << 10)
-#define FS_MAKE_BLOCK (1u << 11)
 #define FS_MAKE_SYM (1u << 12)
 #define FS_REFER (1u << 13)     /* ABI 2 */
 #define FS_TRUNCATE (1u << 14)  /* ABI 3 */
@@ -52,7 +50,7 @@ struct path_rule {
 
 #define FS_ABI_1 (FS_REFER - 1)
 #define FS_READ (FS_EXECUTE | FS_READ_FILE | FS_READ_DIR)
-/* Nobody makes devices. */
+/* But for devices, bits 6 and 11, which nobody makes. */
 #define FS_WRITE \
 	(FS_READ | FS_WRITE_FILE | FS_REMOVE_DIR | FS_REMOVE_FILE | FS_MAKE_DIR | FS_MAKE_REG | FS_MAKE_SOCK | FS_MAKE_FIFO | FS_MAKE_SYM | \
 	 FS_REFER | FS_TRUNCATE | FS_IOCTL_DEV)

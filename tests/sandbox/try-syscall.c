@@ -138,6 +138,7 @@ static int try_one(const struct attempt *a, const char *name)
 	if (pid < 0)
 		return -errno;
 	if (pid == 0) {
+		(void)signal(SIGSEGV, SIG_DFL); /* a sanitizer has a handler */
 		if (setitimer(ITIMER_REAL, &timer, NULL) == 0)
 			attempt(a);
 		_exit(0);
