@@ -24,6 +24,7 @@
 #include <sys/wait.h>
 #include <time.h>
 
+#include "kernel/sandbox/descriptor.h"
 #include "kernel/sandbox/processes.h"
 #include "kernel/sandbox/proxy.h"
 #include "kernel/sandbox/rootfs.h"
@@ -45,27 +46,16 @@ struct holder {
 
 static bool say(const struct holder *h, const struct holder_report *report, int fd)
 {
-	struct iovec iov = {(void *)(uintptr_t)report, sizeof(*report)};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control = {0};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (fd >= 0) {
-		m.msg_control = control.bytes;
-		m.msg_controllen = sizeof(control.bytes);
-		*CMSG_FIRSTHDR(&m) = (struct cmsghdr){
-		    .cmsg_len = CMSG_LEN(sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), &fd, sizeof(fd));
-	}
-	return sendmsg(h->lifeline, &m, MSG_NOSIGNAL | MSG_DONTWAIT) >= 0;
+	return descriptor_send_message(h->lifeline, report, sizeof(*report), &fd, fd >= 0, MSG_DONTWAIT) == 0;
 }
 
 static _Noreturn void give_up(const struct holder *h, enum layer layer, const struct error *err)
 {
-	struct holder_report report = {
-	    .event = HOLDER_FAILED, .layers = h->layers, .layer = (int32_t)layer, .level = h->plan->level, .error = *err};
+	struct holder_report report = {.event = HOLDER_FAILED,
+				       .layers = h->layers,
+				       .layer = (int32_t)layer,
+				       .level = h->plan->level,
+				       .error = *err};
 
 	(void)say(h, &report, -1);
 	_exit(1);
@@ -307,27 +297,14 @@ static _Noreturn void end(const struct holder *h)
 static void obey(struct holder *h)
 {
 	struct holder_command command;
-	int fds[HOLDER_MAX_FDS];
-	size_t n_fds = 0;
-	struct iovec iov = {&command, sizeof(command)};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(fds))];
-	} control;
-	struct msghdr m = {
-	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
-	ssize_t n = recvmsg(h->lifeline, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	int fds[DESCRIPTOR_MAX];
+	size_t n_fds;
+	ssize_t n = descriptor_receive_message(h->lifeline, &command, sizeof(command), fds, &n_fds, MSG_DONTWAIT);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == -EAGAIN)
 		return;
 	if (n != sizeof(command))
 		end(h);
-	for (struct cmsghdr *c = CMSG_FIRSTHDR(&m); c; c = CMSG_NXTHDR(&m, c)) {
-		if (c->cmsg_level != SOL_SOCKET || c->cmsg_type != SCM_RIGHTS)
-			continue;
-		n_fds = (c->cmsg_len - CMSG_LEN(0)) / sizeof(int);
-		memcpy(fds, CMSG_DATA(c), n_fds * sizeof(int));
-	}
 	if (command.order == HOLDER_SPAWN)
 		spawn(h, &command, fds, n_fds);
 	else if (command.order == HOLDER_KILL_ALL) {

@@ -21,6 +21,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "kernel/sandbox/descriptor.h"
 #include "kernel/sandbox/holder.h"
 #include "kernel/sandbox/proxy.h"
 #include "kernel/sandbox/remove-tree.h"
@@ -295,47 +296,54 @@ static void watch_memory(struct keeper *k)
 		(void)kill(k->holder, SIGKILL);
 }
 
+static void note_file(struct keeper *k, const char *path)
+{
+	if (k->n_files == KEEPER_MAX_FILES)
+		return;
+	(void)snprintf(k->files[k->n_files].path, KEEPER_MAX_PATH, "%s", path);
+	k->n_files += lstat(path, &k->files[k->n_files].st) == 0;
+}
+
+static void execute(struct keeper *k, const struct keeper_command *command, int fd)
+{
+	switch ((enum keeper_order)command->order) {
+	case KEEPER_MAKE:
+		end_holder(k);
+		make(k, (enum sandbox_level)command->level, fd);
+		watch_memory(k);
+		break;
+	case KEEPER_REMOVE:
+		note_file(k, command->path);
+		break;
+	case KEEPER_PROXY:
+		make_proxy(k, fd);
+		break;
+	case KEEPER_SEAL:
+		k->sealed = true;
+		break;
+	}
+}
+
 static void obey(struct keeper *k)
 {
 	struct keeper_command command;
-	int fd = -1;
-	struct iovec iov = {&command, sizeof(command)};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr m = {
-	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
-	ssize_t n;
+	int fds[DESCRIPTOR_MAX];
+	size_t n_fds;
+	ssize_t n = descriptor_receive_message(k->control, &command, sizeof(command), fds, &n_fds, 0);
 
-	do
-		n = recvmsg(k->control, &m, MSG_CMSG_CLOEXEC);
-	while (n < 0 && errno == EINTR);
 	if (n <= 0)
 		clear_away(k);
-	if (CMSG_FIRSTHDR(&m) && CMSG_FIRSTHDR(&m)->cmsg_type == SCM_RIGHTS)
-		memcpy(&fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(fd));
-	if (n == sizeof(command) && !k->sealed) {
-		command.path[sizeof(command.path) - 1] = '\0';
-		if (command.order == KEEPER_MAKE && fd >= 0) {
-			end_holder(k);
-			make(k, (enum sandbox_level)command.level, fd);
-			watch_memory(k);
-		} else if (command.order == KEEPER_REMOVE && k->n_files < KEEPER_MAX_FILES) {
-			memcpy(k->files[k->n_files].path, command.path, sizeof(command.path));
-			k->n_files += lstat(command.path, &k->files[k->n_files].st) == 0;
-		} else if (command.order == KEEPER_PROXY && fd >= 0) {
-			make_proxy(k, fd);
-		} else if (command.order == KEEPER_SEAL) {
-			k->sealed = true;
-		}
-	}
-	closep(&fd);
+	command.path[sizeof(command.path) - 1] = '\0';
+	if (n == sizeof(command) && !k->sealed)
+		execute(k, &command, n_fds > 0 ? fds[0] : -1);
+	for (size_t i = 0; i < n_fds; i++)
+		(void)close(fds[i]);
 }
 
 void keeper_main(struct sandbox_plan *plan, int control, struct cgroup *cgroup)
 {
-	struct keeper k = {.plan = plan, .cgroup = cgroup, .control = control, .holder_pidfd = -1, .proxy_lifeline = -1};
+	struct keeper k = {
+	    .plan = plan, .cgroup = cgroup, .control = control, .holder_pidfd = -1, .proxy_lifeline = -1};
 	sigset_t all;
 
 	(void)prctl(PR_SET_NAME, "husk-keeper");

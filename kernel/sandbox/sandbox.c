@@ -19,6 +19,7 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "kernel/sandbox/descriptor.h"
 #include "kernel/sandbox/keeper.h"
 #include "kernel/sandbox/layout.h"
 #include "kernel/sandbox/uids.h"
@@ -41,7 +42,7 @@ struct sandbox {
 	uint32_t layers;
 	uint32_t serial;
 	uint64_t memory_peak;
-	int failed; /* the layer that could not be had, -1 */
+	int failed;        /* the layer that could not be had, -1 */
 	char why_not[512]; /* the level is not the profile's */
 };
 
@@ -49,32 +50,13 @@ static struct sandbox only; /* a process has one, and what it has forked inherit
 
 /* ---- words ---- */
 
-static int send_with_fds(int socket, const void *data, size_t len, const int fds[], size_t n_fds)
-{
-	struct iovec iov = {(void *)(uintptr_t)data, len};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(HOLDER_MAX_FDS * sizeof(int))];
-	} control = {0};
-	struct msghdr m = {.msg_iov = &iov, .msg_iovlen = 1};
-
-	if (n_fds > 0) {
-		m.msg_control = control.bytes;
-		m.msg_controllen = CMSG_SPACE(n_fds * sizeof(int));
-		*CMSG_FIRSTHDR(&m) = (struct cmsghdr){
-		    .cmsg_len = CMSG_LEN(n_fds * sizeof(int)), .cmsg_level = SOL_SOCKET, .cmsg_type = SCM_RIGHTS};
-		memcpy(CMSG_DATA(CMSG_FIRSTHDR(&m)), fds, n_fds * sizeof(int));
-	}
-	return sendmsg(socket, &m, MSG_NOSIGNAL) < 0 ? -errno : 0;
-}
-
 static int tell_keeper(const struct sandbox *s, enum keeper_order order, enum sandbox_level level, const char *path,
 		       int fd)
 {
 	struct keeper_command command = {.order = order, .level = level};
 
 	(void)snprintf(command.path, sizeof(command.path), "%s", path);
-	return send_with_fds(s->control, &command, sizeof(command), &fd, fd >= 0);
+	return descriptor_send_message(s->control, &command, sizeof(command), &fd, fd >= 0, 0);
 }
 
 /* A holder at that level, with a lifeline of its own. */
@@ -195,22 +177,17 @@ static void wait_for_keeper(struct sandbox *s)
 
 static int receive(struct sandbox *s, struct holder_report *ret, int *ret_fd)
 {
-	struct iovec iov = {ret, sizeof(*ret)};
-	union {
-		struct cmsghdr align;
-		char bytes[CMSG_SPACE(sizeof(int))];
-	} control;
-	struct msghdr m = {
-	    .msg_iov = &iov, .msg_iovlen = 1, .msg_control = control.bytes, .msg_controllen = sizeof(control.bytes)};
-	ssize_t n = recvmsg(s->lifeline, &m, MSG_CMSG_CLOEXEC | MSG_DONTWAIT);
+	int fds[DESCRIPTOR_MAX];
+	size_t n_fds;
+	ssize_t n = descriptor_receive_message(s->lifeline, ret, sizeof(*ret), fds, &n_fds, MSG_DONTWAIT);
 
-	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+	if (n == -EAGAIN)
 		return 0;
+	*ret_fd = n_fds > 0 ? fds[0] : -1;
+	for (size_t i = 1; i < n_fds; i++)
+		(void)close(fds[i]);
 	if (n != sizeof(*ret))
 		return -EPIPE;
-	*ret_fd = -1;
-	if (CMSG_FIRSTHDR(&m) && CMSG_FIRSTHDR(&m)->cmsg_type == SCM_RIGHTS)
-		memcpy(ret_fd, CMSG_DATA(CMSG_FIRSTHDR(&m)), sizeof(int));
 	ret->error.text[sizeof(ret->error.text) - 1] = '\0';
 	if (ret->event == HOLDER_READY) {
 		s->ready = true;
@@ -311,6 +288,10 @@ static int try_level(struct sandbox *s, enum sandbox_level level, const struct e
 
 	s->failed = -1;
 	s->layers = 0;
+	if (level < SANDBOX_FULL_NOCG && s->plan.profile->network == PROFILE_NETWORK_PROXY)
+		return error_set(err, -EINVAL,
+				 "level %s cannot have network policy proxy: it has no network of its own",
+				 sandbox_level_names[level]);
 	s->plan.level = level;
 	s->plan.n_trees = 0;
 	r = take_cgroup(s, level, err);
@@ -423,14 +404,14 @@ int sandbox_spawn(struct sandbox *s, const int fds[], size_t n_fds, uint32_t *re
 	struct holder_command command = {.order = HOLDER_SPAWN, .serial = ++s->serial};
 
 	*ret_serial = command.serial;
-	return send_with_fds(s->lifeline, &command, sizeof(command), fds, n_fds);
+	return descriptor_send_message(s->lifeline, &command, sizeof(command), fds, n_fds, MSG_DONTWAIT);
 }
 
 int sandbox_kill_all(struct sandbox *s)
 {
 	struct holder_command command = {.order = HOLDER_KILL_ALL};
 
-	return send_with_fds(s->lifeline, &command, sizeof(command), NULL, 0);
+	return descriptor_send_message(s->lifeline, &command, sizeof(command), NULL, 0, MSG_DONTWAIT);
 }
 
 int sandbox_remove_at_end(struct sandbox *s, const char *path)
