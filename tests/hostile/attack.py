@@ -7,8 +7,6 @@ import contextlib
 import os
 import platform
 import re
-import shutil
-import subprocess
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -16,7 +14,7 @@ from typing import Any
 
 from contain import Groups, upper_of_tmp
 from kernels import (
-    KEPT_TEXT, Canaries, HostileKernel, Mode, Sampler, Snapshot, Watcher, described, settle, trouble,
+    KEPT_TEXT, Canaries, HostileKernel, Mode, Sampler, Snapshot, Watcher, described, remove_tree, settle, trouble,
 )
 from husk import SANITIZED, KernelDied, Turn, descendants
 from listeners import Listeners
@@ -230,14 +228,14 @@ def run_next(a: Attack) -> None:
     said = a.result.seen.get("state", "")
     for n in range(a.expect.tries):
         begin = time.monotonic()
-        turn = a.client.execute("canary", timeout=15)
+        turn = a.client.execute("canary if 'canary' in globals() else 'none'", timeout=15)
         took = time.monotonic() - begin
         a.result.seen["next_seconds"] = round(took, 3)
         name = turn.content.get("ename", "")
-        is_known = turn.result == wanted or name == "NameError"
+        is_known = turn.result in (wanted, "'none'")
         if is_known or n + 1 == a.expect.tries:
             break
-    found = "kept" if turn.result == wanted else "lost" if name == "NameError" else f"unclear ({turn.status} {name})"
+    found = "kept" if turn.result == wanted else "lost" if turn.result == "'none'" else f"unclear ({turn.status} {name})"
     a.result.seen["found"] = found
     if took > NEXT_SECONDS:
         a.fault(f"the next cell took {took:.1f} s")
@@ -378,19 +376,15 @@ def run(place: Place, program: Program) -> Result:
         elif attack.kernel.groups:
             attack.kernel.groups.remove()
     finish_time = time.monotonic()
-    shutil.rmtree(attack.kernel.directory, ignore_errors=True)
+    remove_tree(attack.kernel.directory)
     if attack.kernel.directory.exists():
-        subprocess.run(["rm", "-rf", str(attack.kernel.directory)], check=False, capture_output=True)
-        if attack.kernel.directory.exists():
-            result.faults.append("the kernel's directory cannot be removed")
+        result.faults.append("the kernel's directory cannot be removed")
     result.faults += before.differences(Snapshot.take(upper))
     if len(os.listdir("/proc/self/fd")) > own_fds + 2:
         result.seen["own_fds"] = [own_fds, len(os.listdir("/proc/self/fd"))]
     if place.meter:
         times = place.meter.between(begin, finish_time)
         result.seen["neighbour"] = {"n": len(times), "p50": round(quantile(times, 0.5), 4), "p99": round(quantile(times, 0.99), 4)}
-        if place.neighbour and place.neighbour.exit_code() is not None:
-            result.faults.append("the neighbour's kernel ended")
     result.seen["total_seconds"] = round(finish_time - begin, 2)
     return result
 

@@ -32,6 +32,9 @@ class Meter:
     def start(self) -> None:
         self.process = subprocess.Popen([sys.executable, __file__, str(self.connection), str(self.out)])
 
+    def is_alive(self) -> bool:
+        return self.process is not None and self.process.poll() is None
+
     def update(self) -> None:
         if self.out.exists():
             text = self.out.read_bytes()[self._read :]

@@ -10,6 +10,7 @@ from __future__ import annotations
 import argparse
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -22,6 +23,7 @@ from typing import Any
 import contain
 
 RESULTS_FD = "HUSK_HOSTILE_RESULTS_FD"
+PLAIN = re.compile(r"\x1b\[[0-9;]*m")
 MODULES = ("IPython", "numpy", "pandas", "matplotlib")
 
 
@@ -57,17 +59,13 @@ def make_place(options: argparse.Namespace, mode: Any, directory: Path) -> Any:
     """What the attacks share: a kernel that has held a secret and is gone, and the neighbour."""
     from attack import Place, Result, start
     from listeners import Listeners
-    from neighbour import Meter
-    from programs import Expect, Program
 
-    inside = contain.is_inside()
-    groups = contain.Groups.own() if inside else None
-    if groups and "unified" in groups.directories and groups.directories["unified"].name == "runner":
+    groups = contain.Groups.own()
+    if groups.directories.get("unified") and groups.directories["unified"].name == "runner":
         groups = contain.Groups({"unified": groups.directories["unified"].parent})
     place = Place(mode, directory, options.husk, options.python, modules_of(options.python), groups)
-    calm = Program(0, "neighbour", "a kernel", limits={"wall": "60 s", "memory": "512 MiB"}, attack="1", expect=Expect(("ok",), ("kept",)))
     with Listeners(directory) as listeners:
-        before = start(place, calm, listeners, Result(0, "", "", ""))
+        before = start(place, calm_program(), listeners, Result(0, "", "", ""))
         before.kernel.start()
         before.kernel.watch().execute(f"secret = {before.kernel.canaries.previous!r}; secrets = [secret + str(n) for n in range(1000)]").ok()
         place.previous = before.kernel.canaries.previous
@@ -75,19 +73,42 @@ def make_place(options: argparse.Namespace, mode: Any, directory: Path) -> Any:
         before.kernel.close_clients()
         if before.kernel.groups:
             before.kernel.groups.remove()
-        place.companion, place.companion_client = calm_kernel(place, calm, listeners)
-        if not options.no_neighbour:
-            place.neighbour, _ = calm_kernel(place, calm, listeners)
-            place.meter = Meter(place.neighbour.file, directory / "neighbour.times")
-            place.meter.start()
+    revive(place, options)
     return place
 
 
-def calm_kernel(place: Any, calm: Any, listeners: Any) -> tuple[Any, Any]:
+def calm_program() -> Any:
+    from programs import Expect, Program
+
+    return Program(0, "neighbour", "a kernel", limits={"wall": "60 s", "memory": "512 MiB"}, attack="1", expect=Expect(("ok",), ("kept",)))
+
+
+def revive(place: Any, options: argparse.Namespace) -> list[str]:
+    """Starts the kernels that nobody attacks, as far as they are not there; says which have ended."""
+    from neighbour import Meter
+
+    ended = []
+    if place.companion is None or place.companion.exit_code() is not None:
+        ended += ["another kernel has ended"] if place.companion else []
+        place.companion, place.companion_client = calm_kernel(place)
+    if not options.no_neighbour and (place.neighbour is None or place.neighbour.exit_code() is not None or not place.meter.is_alive()):
+        ended += ["the neighbour's kernel has ended"] if place.neighbour else []
+        before = place.meter.samples if place.meter else []
+        if place.meter:
+            place.meter.stop()
+        place.neighbour, _ = calm_kernel(place)
+        place.meter = Meter(place.neighbour.file, place.directory / f"neighbour-{place.count}.times", samples=before)
+        place.meter.start()
+    return ended
+
+
+def calm_kernel(place: Any) -> tuple[Any, Any]:
     """A kernel that nobody attacks, and its client."""
     from attack import Result, start
+    from listeners import Listeners
 
-    kernel = start(place, calm, listeners, Result(0, "", "", "")).kernel
+    with Listeners(place.directory) as listeners:
+        kernel = start(place, calm_program(), listeners, Result(0, "", "", "")).kernel
     kernel.start()
     client = kernel.watch()
     client.execute("1 + 1").ok()
@@ -121,8 +142,8 @@ def show(result: Any, verbose: bool) -> None:
         print(f"       - {fault}", flush=True)
     if verbose or result.faults:
         for name in ("evalue", "stdout", "stderr", "traceback", "after", *(("log",) if seen.get("state") or verbose else ())):
-            if text := str(seen.get(name, "")).strip():
-                print("         " + f"{name}: {text[:700]}".replace("\n", "\n           "), flush=True)
+            if lines := PLAIN.sub("", str(seen.get(name, ""))).strip().splitlines():
+                print(f"         {name}: " + " | ".join(line[:150] for line in lines[-4:]), flush=True)
 
 
 def summary(options: argparse.Namespace, results: list[Any], place: Any, seconds: float) -> dict[str, Any]:
@@ -191,11 +212,12 @@ def main() -> int:
     try:
         for program in chosen:
             results.append(attack.run(place, program))
+            results[-1].faults += revive(place, options)
             show(results[-1], options.verbose)
     finally:
         table = summary(options, results, place, time.monotonic() - begin)
         table["neighbour_faults"] = end_place(place)
-        shutil.rmtree(directory, ignore_errors=True)
+        kernels.remove_tree(directory)
     print(json.dumps(table, indent=1))
     if out >= 0:
         data = {"summary": table, "results": [vars(r) for r in results]}
