@@ -408,6 +408,17 @@ static bool may_enter(int mount_fd, const char *own, const char *path)
 	return fd >= 0 && faccessat(fd, "cgroup.procs", W_OK, AT_EACCESS) == 0;
 }
 
+/* Whoever was moved to a leaf looks from where it was. */
+static void leave_leaf(char *path)
+{
+	size_t n = strlen(path), tail = strlen("/" CGROUP_LEAF);
+
+	if (n > tail && strcmp(path + n - tail, "/" CGROUP_LEAF) == 0)
+		path[n - tail] = '\0';
+	else if (strcmp(path, "/" CGROUP_LEAF) == 0)
+		path[1] = '\0';
+}
+
 static int find_v2(const struct cgroup_mount *m, const char *parent, uint32_t needed, uint32_t wanted,
     struct cgroup_place *ret, struct error *err)
 {
@@ -420,6 +431,8 @@ static int find_v2(const struct cgroup_mount *m, const char *parent, uint32_t ne
 		return error_set(err, -ENOTSUP, "processes cannot be moved from the control group %s to %s; start this one in a group beside or below the "
 		    "latter, or " ADVICE, m->own, parent);
 	(void)snprintf(path, sizeof(path), "%s", parent ? parent : m->own);
+	if (!parent)
+		leave_leaf(path);
 	for (;;) {
 		_cleanup_(closep) int fd = open_below(mount_fd, path);
 		uint32_t has = 0;

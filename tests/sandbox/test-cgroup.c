@@ -660,6 +660,7 @@ static void test_what_a_dead_kernel_left_is_removed(void **state)
 			_exit(1);
 		if (fork() == 0) {
 			(void)setsid();
+			(void)alarm(60); /* should the test fail */
 			enter(own);
 			(void)!write(ready[1], name, sizeof(name));
 			for (;;)
