@@ -284,7 +284,7 @@ class Snapshot:
 
     @classmethod
     def take(cls, upper: Path | None) -> Snapshot:
-        places = [Path("/dev/shm"), Path("/dev/mqueue"), Path("/var/tmp"), Path("/run/husk"), Path("/run/user")]
+        places = [Path("/dev/shm"), Path("/dev/mqueue"), Path("/var/tmp"), Path("/run/user")]
         files: set[str] = set()
         for place in [*places, *([upper] if upper else [])]:
             if place == upper:
