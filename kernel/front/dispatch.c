@@ -25,7 +25,6 @@ void request_start(struct front *f, struct request *r)
 	execute_announce(f);
 	r->started_usec = clock_monotonic_usec();
 	clock_iso8601(clock_realtime_usec(), r->started_iso);
-	r->output_before = output_total(f->output);
 }
 
 void request_begin(struct front *f, struct request *r)
@@ -562,7 +561,7 @@ void lane_advance_aside(struct front *f, struct lane *lane)
 			refuse_spent(f, r, enforce_spent(f));
 			continue;
 		}
-		r->quota.limits = f->enforce.quota.limits;
+		(void)!enforce_read_limits(f, r, NULL);
 		give_turn(f, r);
 		request_begin(f, r);
 		if (send_request(lane, r))
@@ -585,8 +584,10 @@ struct request *lane_end_current(struct front *f, struct lane *lane)
 
 	lane->current = STEAL(lane->aside);
 	lane->awaits = false;
-	if (r)
+	if (r) {
+		outlet_close(f, r);
 		enforce_end(f, r);
+	}
 	if (lane->current)
 		enforce_begin(f, lane->current); /* beside the cell its time was the cell's */
 	return r;

@@ -154,10 +154,13 @@ static void set_memory_base(struct enforce *e, uint64_t bytes)
 
 int enforce_read_limits(const struct front *f, struct request *r, struct error *err)
 {
+	int ret = 0;
+
 	r->quota.limits = f->enforce.quota.limits;
-	if (r->message.header.type != MSGTYPE_execute_request)
-		return 0;
-	return turn_limits_lower(r->message.frames.json[FRAMES_METADATA], &r->quota.limits, err);
+	if (r->message.header.type == MSGTYPE_execute_request)
+		ret = turn_limits_lower(r->message.frames.json[FRAMES_METADATA], &r->quota.limits, err);
+	flow_init(&r->flow, &r->quota.limits);
+	return ret;
 }
 
 void enforce_begin(struct front *f, struct request *r)
@@ -168,6 +171,7 @@ void enforce_begin(struct front *f, struct request *r)
 	quota_turn_begin(&r->quota, timed_by(r), now);
 	r->quota.before = *look(f, needs_looks(e, r));
 	r->is_measured = true;
+	outlet_turn_begins(f);
 	if (!e->has_memory_base)
 		set_memory_base(e, r->quota.before.memory_bytes);
 	if (needs_looks(e, r))
@@ -198,9 +202,10 @@ void enforce_end(struct front *f, struct request *r)
 	r->is_measured = false;
 	r->wall_usec = quota_turn_wall(&r->quota, now);
 	measure(r, look(f, needs_looks(e, r)));
-	(void)quota_is_spent(&e->quota, &e->meter.total);
 	for (size_t i = 0; i < FRONT_LANES; i++)
 		idle &= running(f, i) == NULL;
+	if (quota_is_spent(&e->quota, &e->meter.total) && !e->spent_told)
+		e->quota.look_at = 0;
 	if (idle && f->worker.pid)
 		quota_idle_begin(&e->quota, &e->meter.total, now);
 	plan(f);
@@ -238,12 +243,25 @@ static void tell(struct front *f, size_t lane, const struct cause *cause)
 		f->enforce.memory_again = MIN(f->enforce.memory_again, clock_monotonic_usec() + QUOTA_MEMORY_PATIENCE_USEC);
 }
 
-/* What turns are told by a look. */
-static void judge_usage(struct front *f, const struct usage *usage)
+static bool is_strict(const struct front *f)
+{
+	return f->profile && f->profile->on_output == PROFILE_ON_OUTPUT_INTERRUPT;
+}
+
+/* usage: NULL when nobody has looked. */
+static bool has_cause(const struct front *f, const struct request *r, const struct usage *usage, uint64_t now, struct cause *ret)
+{
+	return quota_turn_is_late(&r->quota, now, ret) || flow_is_spent(&r->flow, is_strict(f), ret) ||
+	    (usage && quota_turn_is_spent(&r->quota, usage, f->enforce.memory_base, ret));
+}
+
+static void judge(struct front *f, const struct usage *usage, uint64_t now)
 {
 	struct enforce *e = &f->enforce;
-	bool is_new = !e->quota.spent.is_set && quota_is_spent(&e->quota, usage);
+	bool is_new = quota_is_spent(&e->quota, &e->meter.total) && !e->spent_told;
 	struct cause cause;
+
+	e->spent_told |= is_new;
 
 	for (size_t i = 0; i < FRONT_LANES; i++) {
 		struct request *r = running(f, i);
@@ -252,9 +270,17 @@ static void judge_usage(struct front *f, const struct usage *usage)
 			continue;
 		if (is_new)
 			tell(f, i, &e->quota.spent);
-		else if (quota_turn_is_spent(&r->quota, usage, e->memory_base, &cause))
+		else if (has_cause(f, r, usage, now, &cause))
 			tell(f, i, &cause);
 	}
+}
+
+void enforce_last_look(const struct front *f, struct request *r)
+{
+	struct cause cause;
+
+	if (!r->cause.is_set && flow_is_spent(&r->flow, is_strict(f), &cause))
+		r->cause = cause;
 }
 
 static void kill_in_background(struct front *f)
@@ -264,13 +290,11 @@ static void kill_in_background(struct front *f)
 	life_condemn(f);
 }
 
-static void look_again(struct front *f, uint64_t now)
+static void plan_looks(struct front *f, const struct usage *usage, uint64_t now)
 {
 	struct enforce *e = &f->enforce;
-	const struct usage *usage = look(f, true);
 	bool idle = true;
 
-	judge_usage(f, usage);
 	e->quota.look_at = USEC_NEVER;
 	for (size_t i = 0; i < FRONT_LANES; i++) {
 		struct request *r = running(f, i);
@@ -308,18 +332,14 @@ static void look_at_memory(struct front *f)
 void enforce_tick(struct front *f, uint64_t now)
 {
 	struct enforce *e = &f->enforce;
-	struct cause cause;
+	bool looks = now >= e->quota.look_at;
+	const struct usage *usage = looks ? look(f, true) : NULL;
 
 	if (now < e->at)
 		return;
-	for (size_t i = 0; i < FRONT_LANES; i++) {
-		struct request *r = running(f, i);
-
-		if (r && !r->ladder.running && quota_turn_is_late(&r->quota, now, &cause))
-			tell(f, i, &cause);
-	}
-	if (now >= e->quota.look_at)
-		look_again(f, now);
+	judge(f, usage, now);
+	if (looks)
+		plan_looks(f, usage, now);
 	if (now >= e->memory_again)
 		look_at_memory(f);
 	plan(f);

@@ -25,6 +25,7 @@ struct enforce {
 	bool memory_is_reported; /* by the control group */
 	uint64_t memory_again;   /* when the turns that were told of the memory must have made room */
 	uint64_t oom_before;
+	bool spent_told;         /* to what ran when a total was used up */
 	bool in_debugger;
 };
 
@@ -41,6 +42,7 @@ int enforce_read_limits(const struct front *f, struct request *r, struct error *
 /* The total that the kernel has used up, so that no turn is begun; NULL. */
 const struct cause *enforce_spent(const struct front *f);
 void enforce_begin(struct front *f, struct request *r); /* it is in the worker */
+void enforce_last_look(const struct front *f, struct request *r); /* it is about to end: what it has published was too much? */
 void enforce_end(struct front *f, struct request *r);   /* it is not any more: what it used is measured */
 void enforce_waits(struct front *f, struct request *r, bool waits); /* for an answer of its client */
 void enforce_debugger(struct front *f, bool stopped);

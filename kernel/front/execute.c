@@ -383,6 +383,8 @@ int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame
 
 	if (read_reply(frame, &r) < 0)
 		return error_set(err, -EBADMSG, "a field of REPLY is malformed");
+	outlet_close(f, request);
+	enforce_last_look(f, request);
 	store(f, request, &r);
 	f->next_count = MAX((uint32_t)r.next_count, 1u);
 	how.verdict = judge(request, &r);

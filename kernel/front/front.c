@@ -263,7 +263,7 @@ static int watch_all(struct front *f)
 	return r;
 }
 
-/* While output waits for slow subscribers nothing is read from the worker: its writes block, control goes on. */
+/* While output waits for slow subscribers, or nobody wants it, nothing is read from the worker: its writes block, control goes on. */
 static void pause_worker(struct front *f, bool blocked)
 {
 	uint32_t events = blocked ? 0 : EPOLLIN;
@@ -293,12 +293,12 @@ static void want_writes(struct front *f)
 
 static uint64_t nearest_deadline(const struct front *f)
 {
-	uint64_t at = MIN(output_deadline(f->output), sender_deadline(f->sender));
+	uint64_t at = MIN(f->blocked ? USEC_NEVER : output_deadline(f->output), sender_deadline(f->sender));
 
 	at = MIN(at, channels_deadline(f->channels));
 	if (f->unannounced)
 		at = MIN(at, f->announce_at);
-	at = MIN(at, MIN(interrupt_deadline(f), f->enforce.at));
+	at = MIN(at, MIN(interrupt_deadline(f), MIN(f->enforce.at, f->outlet.drain_at)));
 	if (f->ending)
 		at = MIN(at, f->worker.pid ? f->ending_deadline : f->sweep.running ? f->sweep.next : f->ending_not_before);
 	else if (f->sweep.running)
@@ -350,7 +350,8 @@ static void run_deadlines(struct front *f)
 	interrupt_tick(f, now);
 	life_replace_tick(f, now);
 	life_ending_tick(f, now);
-	pause_worker(f, sender_is_blocked(f->sender, now));
+	outlet_tick(f, now);
+	pause_worker(f, sender_is_blocked(f->sender, now) || outlet_is_shut(f));
 	if (!f->blocked && (now >= output_deadline(f->output) || output_is_held(f->output)))
 		f->again |= life_pull_output(f);
 	sender_report_dropped(f->sender);
@@ -438,6 +439,7 @@ static int start(struct front *f, struct error *err)
 	if (r < 0)
 		return r;
 	output_set_sender(f->output, f->sender);
+	outlet_init(f);
 	r = enclosure_serve(f, err);
 	if (r < 0)
 		return r;

@@ -9,6 +9,7 @@
  *   upward.c    frames from the worker
  *   interrupt.c the ladder from an exception to the end of the worker
  *   enforce.c   limits of what runs
+ *   outlet.c    limits of what it publishes
  *   life.c      the worker's start, death; the kernel's end
  */
 #ifndef HUSK_FRONT_FRONT_H
@@ -20,6 +21,7 @@
 #include "kernel/front/history.h"
 #include "kernel/front/interrupt.h"
 #include "kernel/front/options.h"
+#include "kernel/front/outlet.h"
 #include "kernel/front/output.h"
 #include "kernel/front/peer.h"
 #include "kernel/front/request.h"
@@ -127,6 +129,7 @@ struct front {
 	uint32_t interrupt_turn;  /* what the ring's words name; 0: none */
 	uint64_t interrupt_at;    /* when the next step of an interrupt is due */
 	struct enforce enforce;
+	struct outlet outlet;
 
 	bool ending;              /* no new requests begin */
 	uint64_t ending_deadline;
@@ -223,6 +226,7 @@ void life_confirm_start(struct front *f);    /* sends START: sockets and history
 void life_reap(struct front *f);             /* SIGCHLD */
 void life_worker_exited(struct front *f, int status); /* the same from the sandbox */
 bool life_pull_output(struct front *f); /* ring text, in order with the frames; true when there may be more */
+void life_pull_pipes(struct front *f);
 void life_start_tick(struct front *f, uint64_t now);
 void life_condemn(struct front *f);          /* kills the worker; what has not begun waits for the next one */
 void life_violation(struct front *f, const struct error *why);

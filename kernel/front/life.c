@@ -56,6 +56,12 @@ static bool pull_pipe(struct front *f, int which)
 	return output_pull_pipe(f->output, which, clock_monotonic_usec());
 }
 
+void life_pull_pipes(struct front *f)
+{
+	for (int which = 0; which < 2; which++)
+		(void)pull_pipe(f, which);
+}
+
 static void on_doorbell(struct front *f, struct watch *w, uint32_t events)
 {
 	uint64_t count;

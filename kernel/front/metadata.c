@@ -1,6 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* metadata: that of execute_reply (wire.md 7.9, limits.md 3). */
-#include <sys/statvfs.h>
+#include <linux/magic.h>
+#include <sys/vfs.h>
 
 #include "kernel/front/front.h"
 #include "kernel/front/turn-limits.h"
@@ -9,6 +10,16 @@ static void append_number(struct buffer *out, const char *name, uint64_t value)
 {
 	buffer_append_str(out, name);
 	buffer_append_u64(out, value);
+}
+
+/* Where the workspace is a file system of its own. */
+static void append_disk(const struct front *f, struct buffer *out)
+{
+	struct statfs st;
+
+	if (f->outlet.place.workspace_fd < 0 || fstatfs(f->outlet.place.workspace_fd, &st) < 0 || st.f_type != TMPFS_MAGIC)
+		return;
+	append_number(out, ",\"disk_bytes\":", (uint64_t)(st.f_blocks - st.f_bfree) * (uint64_t)st.f_bsize);
 }
 
 static void append_usage(const struct front *f, const struct request *r, struct buffer *out)
@@ -24,7 +35,9 @@ static void append_usage(const struct front *f, const struct request *r, struct 
 	append_number(out, ",\"memory_bytes\":", u->memory_bytes);
 	append_number(out, ",\"memory_peak_bytes\":", u->memory_peak_bytes);
 	append_number(out, ",\"processes\":", u->processes);
-	append_number(out, ",\"output_bytes\":", output_total(f->output) - r->output_before);
+	append_number(out, ",\"output_bytes\":", r->flow.bytes);
+	append_number(out, ",\"output_messages\":", r->flow.messages);
+	append_disk(f, out);
 	buffer_append_char(out, '}');
 }
 
@@ -44,5 +57,5 @@ void metadata_write(const struct front *f, const struct request *r, const struct
 	append_usage(f, r, out);
 	buffer_append_str(out, ",\"limits\":");
 	turn_limits_write(r->turn ? &r->quota.limits : &f->enforce.quota.limits, out);
-	buffer_append_str(out, ",\"truncated\":false}}");
+	buffer_append_str(out, r->flow.is_over ? ",\"truncated\":true}}" : ",\"truncated\":false}}");
 }

@@ -45,7 +45,8 @@ struct output {
 	uint64_t deadline;
 	bool held; /* a pull was put off because subscribers are slow */
 	uint64_t limit_plus1; /* the next pull goes no further than this position; 0: no limit */
-	uint64_t total;
+	const struct output_gate *gate; /* NULL: everything is published */
+	void *gate_data;
 	char tail[OUTPUT_TAIL_BYTES * 2];
 	size_t n_tail;
 	char pipe_bytes[PIPE_BYTES];
@@ -81,6 +82,12 @@ struct output *output_free(struct output *o)
 void output_set_sender(struct output *o, struct sender *s)
 {
 	o->sender = s;
+}
+
+void output_set_gate(struct output *o, const struct output_gate *gate, void *data)
+{
+	o->gate = gate;
+	o->gate_data = data;
 }
 
 int output_attach(struct output *o, const int pipes[2], int *ret_ring_fd)
@@ -140,6 +147,8 @@ static void publish_content(struct output *o)
 	sender_publish(o->sender, topic, &out);
 	buffer_reset(&o->content);
 	o->content_raw = 0;
+	if (o->gate)
+		o->gate->shown(o->gate_data, o->content_turn);
 }
 
 /* final: the stream's text ends here, so an unfinished character will never be finished. */
@@ -201,9 +210,12 @@ static void append(struct output *o, uint32_t turn, uint32_t stream, struct slic
 {
 	size_t used = 0;
 
-	o->total += text.len;
 	if (stream == RING_STDERR)
 		keep_tail(o, text);
+	if (o->gate)
+		text.len = o->gate->admit(o->gate_data, turn, stream, text);
+	if (!text.len)
+		return;
 	if (turn != o->content_turn || stream != o->content_stream) {
 		flush(o, true);
 		o->content_turn = turn;
@@ -389,9 +401,4 @@ struct slice output_stderr_tail(struct output *o)
 	size_t n = MIN(o->n_tail, OUTPUT_TAIL_BYTES);
 
 	return slice_from(o->tail + o->n_tail - n, n);
-}
-
-uint64_t output_total(const struct output *o)
-{
-	return o->total;
 }

@@ -24,6 +24,14 @@ struct output *output_free(struct output *o);
 /* The worker is started before the key is read, hence before there is a sender; nothing is pulled until this. */
 void output_set_sender(struct output *o, struct sender *s);
 
+/* Who may keep text back. */
+struct output_gate {
+	/* How many bytes of this piece of text are published, from its beginning; the rest is the gate's. It may be shared memory. */
+	size_t (*admit)(void *data, uint32_t turn, uint32_t stream, struct slice text);
+	void (*shown)(void *data, uint32_t turn); /* a message of text has left */
+};
+void output_set_gate(struct output *o, const struct output_gate *gate, void *data);
+
 /* A worker was started: its ring (made here, a memfd for the worker) and the read ends of its pipes (borrowed). */
 int output_attach(struct output *o, const int pipes[2], int *ret_ring_fd) must_check;
 void output_detach(struct output *o); /* its worker is gone and everything was pulled */
@@ -56,6 +64,5 @@ void output_drain_all(struct output *o);
 
 /* Last text on stderr; borrowed. */
 struct slice output_stderr_tail(struct output *o);
-uint64_t output_total(const struct output *o); /* bytes of text published so far */
 
 #endif

@@ -19,6 +19,7 @@ struct request *request_free(struct request *r)
 {
 	if (r) {
 		parcel_deinit(&r->parcel);
+		(void)leftover_free(r->leftover);
 		free(r);
 	}
 	return NULL;

@@ -6,7 +6,9 @@
 #include <stdbool.h>
 
 #include "kernel/front/channels.h"
+#include "kernel/front/flow.h"
 #include "kernel/front/interrupt.h"
+#include "kernel/front/leftover.h"
 #include "kernel/front/quota.h"
 #include "protocol/base/clock.h"
 #include "protocol/wire/message.h"
@@ -21,7 +23,6 @@ struct request {
 	char started_iso[CLOCK_ISO8601_SIZE];
 	uint32_t count;         /* execution count that execute_input said */
 	struct slice code;      /* JSON token, borrowed from the parcel */
-	uint64_t output_before; /* of output_total() */
 	bool silent;
 	bool store_history;
 	bool stop_on_error;
@@ -33,6 +34,9 @@ struct request {
 	struct quota_turn quota;
 	struct usage used;      /* when it has ended: CPU time of its own, the rest of the kernel */
 	uint64_t wall_usec;
+	struct flow flow;
+	struct leftover *leftover; /* of its output; NULL: none */
+	bool is_closed;         /* nothing more of its output is kept */
 	uint32_t raised_before; /* interrupts that the worker had seen when it began */
 	bool waits_for_input;
 	uint32_t input_turn;    /* that asked for it: an outlived thread has an earlier one */

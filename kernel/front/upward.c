@@ -12,6 +12,7 @@
 #include "protocol/link/reason.h"
 #include "protocol/wire/json.h"
 
+#define SHORT_ERROR_BYTES ((size_t)512)
 #define MAX_OUT_BUFFERS (FRAMES_MAX - FRAMES_MAX_IDENTITIES - MESSAGE_PARTS)
 
 static int bad(struct error *err, enum link_type type, const char *field)
@@ -217,7 +218,7 @@ static int on_display(struct front *f, struct lane *lane, struct peer_frame *fra
 	out.bulk = kind != LINK_DISPLAY_RESULT;
 	out.parent = turns_header(&f->turns, turn);
 	out.buffers = buffers;
-	sender_publish(f->sender, kinds[kind].topic, &out);
+	(void)outlet_publish(f, turn, kinds[kind].topic, &out, kind == LINK_DISPLAY_RESULT ? OUTLET_LAST : OUTLET_COMMON);
 	return 0;
 }
 
@@ -285,8 +286,23 @@ static int on_publish(struct front *f, struct lane *lane, struct peer_frame *fra
 		note_debug_event(f, buffer_slice(&content));
 	out.metadata = metadata;
 	out.buffers = buffers;
-	sender_publish(f->sender, topic.data ? topic_text : NULL, &out);
+	(void)outlet_publish(f, turn, topic.data ? topic_text : NULL, &out,
+	    type == MSGTYPE_debug_event ? OUTLET_CONTROL : OUTLET_COMMON);
 	return 0;
+}
+
+/* In place of an error that is larger than what a turn may still say: its head. */
+static void publish_short_error(struct front *f, struct outgoing *out, struct slice ename, struct slice evalue)
+{
+	size_t before = out->content->len;
+
+	buffer_reset(out->content);
+	buffer_append_str(out->content, "{\"ename\":");
+	json_encode_string(out->content, slice_from(ename.data, MIN(ename.len, SHORT_ERROR_BYTES)));
+	buffer_append_str(out->content, ",\"evalue\":");
+	json_encode_string(out->content, slice_from(evalue.data, MIN(evalue.len, SHORT_ERROR_BYTES)));
+	buffer_printf(out->content, ",\"traceback\":[\"[husk: %zu bytes of traceback are beyond the limit of output]\"]}", before);
+	sender_publish(f->sender, NULL, out);
 }
 
 static int on_error(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
@@ -315,7 +331,8 @@ static int on_error(struct front *f, struct lane *lane, struct peer_frame *frame
 	}
 	buffer_append_str(&content, "]}");
 	out.parent = turns_header(&f->turns, turn);
-	sender_publish(f->sender, NULL, &out);
+	if (!outlet_publish(f, turn, NULL, &out, OUTLET_LAST))
+		publish_short_error(f, &out, ename, evalue);
 	return 0;
 }
 
@@ -428,7 +445,8 @@ static int on_ask_input(struct front *f, struct lane *lane, struct peer_frame *f
 	if (read_turn(&frame->fields, &turn) < 0 || msgpack_read_str(&frame->fields, &prompt) < 0 ||
 	    msgpack_read_bool(&frame->fields, &password) < 0)
 		return bad(err, frame->type, "a field");
-	if (!r || !r->allow_stdin || r->message.header.type != MSGTYPE_execute_request) {
+	if (!r || !r->allow_stdin || r->message.header.type != MSGTYPE_execute_request ||
+	    !outlet_admit(f, turn, prompt.len, OUTLET_LAST)) {
 		(void)!tell_no_input(lane, turn);
 		return 0;
 	}

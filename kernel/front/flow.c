@@ -1,0 +1,105 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * flow: the limit has two parts. The head is published as it comes; the rest is room for the end of the output and for what says that there is
+ * a gap between them.
+ */
+#include "kernel/front/flow.h"
+
+#include "protocol/base/util.h"
+
+void flow_init(struct flow *w, const struct limits *limits)
+{
+	*w = (struct flow){
+		.limit_bytes = limits->value[LIMIT_output],
+		.limit_messages = limits->value[LIMIT_output_messages],
+	};
+}
+
+uint64_t flow_tail_bytes(const struct flow *w)
+{
+	return MIN(w->limit_bytes / 4, FLOW_TAIL_BYTES);
+}
+
+unsigned flow_tail_messages(const struct flow *w)
+{
+	return (unsigned)MIN(w->limit_messages / 4, (uint64_t)FLOW_TAIL_MESSAGES);
+}
+
+static uint64_t head_bytes(const struct flow *w)
+{
+	return w->limit_bytes - flow_tail_bytes(w);
+}
+
+/* One more message of text may be on its way. */
+static bool has_messages(const struct flow *w)
+{
+	return w->shown_messages + 1 < w->limit_messages - flow_tail_messages(w);
+}
+
+size_t flow_text(struct flow *w, size_t len)
+{
+	uint64_t left = head_bytes(w) > w->shown_bytes ? head_bytes(w) - w->shown_bytes : 0;
+	size_t n = (size_t)MIN(left, (uint64_t)len);
+
+	w->bytes += len;
+	if (w->is_over || !has_messages(w))
+		n = 0;
+	w->is_over |= n < len;
+	w->shown_bytes += n;
+	return n;
+}
+
+void flow_text_shown(struct flow *w)
+{
+	w->messages++;
+	w->shown_messages++;
+}
+
+static bool show(struct flow *w, size_t bytes)
+{
+	w->shown_bytes += bytes;
+	w->shown_messages++;
+	return true;
+}
+
+bool flow_message(struct flow *w, size_t bytes)
+{
+	w->bytes += bytes;
+	w->messages++;
+	if (!w->is_over && has_messages(w) && w->shown_bytes <= head_bytes(w) && bytes <= head_bytes(w) - w->shown_bytes)
+		return show(w, bytes);
+	w->is_over = true;
+	return false;
+}
+
+bool flow_last_message(struct flow *w, size_t bytes)
+{
+	w->bytes += bytes;
+	w->messages++;
+	if (w->shown_bytes <= head_bytes(w) && bytes <= head_bytes(w) - w->shown_bytes)
+		return show(w, bytes);
+	if (bytes <= flow_tail_bytes(w))
+		return show(w, bytes);
+	w->is_over = true;
+	return false;
+}
+
+static bool is_beyond(uint64_t made, uint64_t limit, bool strict)
+{
+	if (limit == LIMITS_NONE)
+		return false;
+	return strict ? made > limit : made / FLOW_HARD >= limit;
+}
+
+bool flow_is_spent(const struct flow *w, bool strict, struct cause *ret)
+{
+	if (is_beyond(w->bytes, w->limit_bytes, strict)) {
+		*ret = (struct cause){ true, RING_REASON_OUTPUT, w->limit_bytes, w->bytes };
+		return true;
+	}
+	if (is_beyond(w->messages, w->limit_messages, strict)) {
+		*ret = (struct cause){ true, RING_REASON_OUTPUT_MESSAGES, w->limit_messages, w->messages };
+		return true;
+	}
+	return false;
+}

@@ -1,0 +1,227 @@
+/* SPDX-License-Identifier: Apache-2.0 */
+/*
+ * outlet: output as far as limits allow.
+ *
+ * Once a turn has been told that it wrote too much, what it writes on is not even read, but for a little each OUTLET_DRAIN_USEC: a writer that
+ * waits for room would otherwise never see its exception, and what it says of its end lies behind the rest. Between turns nothing is read.
+ */
+#include "kernel/front/outlet.h"
+
+#include "kernel/front/front.h"
+#include "kernel/sandbox/sandbox.h"
+#include "protocol/base/log.h"
+
+static const char *const stream_topics[] = { [RING_STDOUT] = "stream.stdout", [RING_STDERR] = "stream.stderr" };
+
+/* Whose output it is: that turn's, while it runs; else that of whatever runs, for that can be told. NULL: nothing runs. */
+static struct request *owner(struct front *f, uint32_t turn)
+{
+	struct request *any = NULL;
+
+	for (size_t i = 0; i < FRONT_LANES; i++) {
+		struct lane *lane = front_lane(f, i);
+		struct request *r = lane ? lane->current : NULL;
+
+		if (!r || !r->is_measured)
+			continue;
+		if (r->turn == turn || (lane->aside && lane->aside->turn == turn))
+			return r;
+		if (!any)
+			any = r;
+	}
+	return any;
+}
+
+static bool is_strict(const struct front *f)
+{
+	return f->profile && f->profile->on_output == PROFILE_ON_OUTPUT_INTERRUPT;
+}
+
+static bool is_output(enum ring_reason reason)
+{
+	return reason >= RING_REASON_OUTPUT && reason <= RING_REASON_OUTPUT_TOTAL_MESSAGES;
+}
+
+/* It was told, or the whole kernel has nothing more to say. */
+static bool is_mute(const struct front *f, const struct request *r)
+{
+	const struct cause *spent = enforce_spent(f);
+
+	return (spent && is_output(spent->reason)) || (r && r->cause.is_set && is_output(r->cause.reason));
+}
+
+/* Judged at the end of this round of the loop, not in the middle of what is being read. */
+static void count(struct front *f, const struct request *r, const struct flow *w, uint64_t bytes, uint64_t messages)
+{
+	struct quota *q = &f->enforce.quota;
+	struct cause cause;
+
+	q->output_bytes += bytes;
+	q->output_messages += messages;
+	if (r && r->ladder.running)
+		return;
+	if (flow_is_spent(w, is_strict(f) || !r, &cause) || quota_is_spent(q, &f->enforce.meter.total))
+		f->enforce.at = 0;
+}
+
+static struct leftover *leftover_of(struct front *f, struct request *r)
+{
+	struct flow *w = &r->flow;
+
+	if (!r->leftover && !r->is_closed &&
+	    leftover_new(&f->outlet.place, r->turn, (size_t)flow_tail_bytes(w), MAX(flow_tail_messages(w), 3u) - 2, &r->leftover) < 0)
+		log_warning("no memory for the end of a turn's output");
+	return r->leftover;
+}
+
+static size_t admit_text(void *data, uint32_t turn, uint32_t stream, struct slice text)
+{
+	struct front *f = data;
+	struct request *r = owner(f, turn);
+	struct flow *w = r ? &r->flow : &f->outlet.background;
+	bool mute = is_mute(f, r);
+	size_t n;
+
+	if (mute)
+		w->is_over = true;
+	n = flow_text(w, text.len);
+	count(f, r, w, text.len, 0);
+	if (n < text.len && r && !mute && leftover_of(f, r))
+		leftover_text(r->leftover, stream, slice_from(text.data + n, text.len - n));
+	return n;
+}
+
+static void text_shown(void *data, uint32_t turn)
+{
+	struct front *f = data;
+	struct request *r = owner(f, turn);
+	struct flow *w = r ? &r->flow : &f->outlet.background;
+
+	flow_text_shown(w);
+	count(f, r, w, 0, 1);
+}
+
+void outlet_init(struct front *f)
+{
+	static const struct output_gate gate = { admit_text, text_shown };
+	bool inside = f->source.sandbox && sandbox_get_level(f->source.sandbox) >= SANDBOX_FULL_NOCG;
+	struct leftover_place *place = &f->outlet.place;
+
+	flow_init(&f->outlet.background, &f->enforce.quota.limits);
+	f->outlet.drain_at = USEC_NEVER;
+	*place = (struct leftover_place){ .workspace_fd = -1 };
+	if (f->source.sandbox)
+		place->workspace_fd = sandbox_workspace_fd(f->source.sandbox);
+	place->name = inside || !f->profile || !f->profile->workspace ? "/workspace" : f->profile->workspace;
+	output_set_gate(f->output, &gate, f);
+}
+
+bool outlet_admit(struct front *f, uint32_t turn, size_t bytes, enum outlet_kind kind)
+{
+	struct request *r = owner(f, turn);
+	struct flow *w = r ? &r->flow : &f->outlet.background;
+	bool shown;
+
+	if (is_mute(f, r))
+		w->is_over = true;
+	if (kind == OUTLET_LAST && r && w->is_over)
+		outlet_close(f, r);
+	shown = kind == OUTLET_LAST ? flow_last_message(w, bytes) : flow_message(w, bytes);
+	count(f, r, w, bytes, 1);
+	return shown || kind == OUTLET_CONTROL;
+}
+
+bool outlet_publish(struct front *f, uint32_t turn, const char *topic, struct outgoing *out, enum outlet_kind kind)
+{
+	size_t bytes = out->content->len + out->metadata.len;
+	struct request *r = owner(f, turn);
+
+	for (size_t i = 0; i < out->n_buffers; i++)
+		bytes += out->buffers[i].len;
+	if (outlet_admit(f, turn, bytes, kind)) {
+		sender_publish(f->sender, topic, out);
+		return true;
+	}
+	if (r && !is_mute(f, r) && leftover_of(f, r))
+		leftover_message(r->leftover, out->msg_type, buffer_slice(out->content));
+	return false;
+}
+
+static void publish_text(struct front *f, const struct request *r, uint32_t stream, struct slice text)
+{
+	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(0);
+	struct outgoing out = { .msg_type = "stream", .content = &content, .bulk = true };
+
+	out.parent = r ? r->message.header.raw : turns_header(&f->turns, 0);
+	buffer_printf(&content, "{\"name\":\"%s\",\"text\":", stream == RING_STDERR ? "stderr" : "stdout");
+	json_encode_string(&content, text);
+	buffer_append_char(&content, '}');
+	sender_publish(f->sender, stream_topics[stream], &out);
+}
+
+void outlet_close(struct front *f, struct request *r)
+{
+	_cleanup_(buffer_deinitp) struct buffer notice = BUFFER_INIT(4096);
+	struct leftover *l = STEAL(r->leftover);
+	struct slice text;
+	uint32_t stream;
+
+	if (!l)
+		return;
+	r->is_closed = true;
+	output_barrier(f->output, 0); /* the head leaves first */
+	leftover_describe(l, &notice);
+	publish_text(f, r, RING_STDERR, buffer_slice(&notice));
+	for (unsigned i = 0; leftover_piece(l, i, &stream, &text); i++)
+		publish_text(f, r, stream, text);
+	(void)leftover_free(l);
+}
+
+void outlet_turn_begins(struct front *f)
+{
+	flow_init(&f->outlet.background, &f->enforce.quota.limits);
+	f->outlet.background_told = false;
+}
+
+static bool is_idle(struct front *f)
+{
+	return owner(f, 0) == NULL;
+}
+
+bool outlet_is_shut(struct front *f)
+{
+	if (f->ending || f->worker_state != WORKER_READY)
+		return false;
+	for (size_t i = 0; i < FRONT_LANES; i++) {
+		struct lane *lane = front_lane(f, i);
+
+		if (lane && lane->current && lane->current->ladder.running && is_output(lane->current->cause.reason))
+			return true;
+	}
+	return (f->outlet.background.is_over || is_mute(f, NULL)) && is_idle(f);
+}
+
+static void tell_background(struct front *f)
+{
+	f->outlet.background_told = true;
+	output_barrier(f->output, 0);
+	publish_text(f, NULL, RING_STDERR, SLICE_LIT("\n[husk: the limit of output was reached between two cells; nothing more is "
+	    "read until the next one]\n"));
+}
+
+void outlet_tick(struct front *f, uint64_t now)
+{
+	if (f->outlet.background.is_over && !f->outlet.background_told && is_idle(f))
+		tell_background(f);
+	if (!outlet_is_shut(f) || is_idle(f)) {
+		f->outlet.drain_at = USEC_NEVER;
+		return;
+	}
+	if (f->outlet.drain_at == USEC_NEVER)
+		f->outlet.drain_at = now + OUTLET_DRAIN_USEC;
+	if (now < f->outlet.drain_at)
+		return;
+	f->outlet.drain_at = now + OUTLET_DRAIN_USEC;
+	(void)life_pull_output(f);
+	life_pull_pipes(f);
+}
