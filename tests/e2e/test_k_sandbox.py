@@ -1,0 +1,283 @@
+# SPDX-License-Identifier: Apache-2.0
+"""A kernel in its sandbox: what it shows, what outlives a worker, what is left at the end, and that no layer is skipped."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import subprocess
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from husk import TEST_PYTHON, processes, wait_until
+
+pytestmark = [
+    pytest.mark.husk,
+    pytest.mark.stderr(r"the sandbox has level full-nocg", r"the worker ended with exit code [03]$"),
+]
+
+KERNEL = os.environ.get("HUSK_KERNEL", "husk-kernel")
+# What must be there, by level; the doctor's table has the same names.
+NAMESPACED = ["namespaces", "id_map", "root", "proc", "workspace", "network", "session", "rlimits", "user"]
+FILTERS = ["no_new_privs", "seccomp"]
+RESTRICTED = ["workspace", "session", "rlimits", "no_new_privs", "landlock", "seccomp"]
+
+
+def write_profile(directory: Path, text: str = "", level: str = "full", minimum: str = "full-nocg") -> str:
+    """A profile of that level with further sections."""
+    file = directory / "tested.conf"
+    file.write_text(f'sandbox = {{ level = "{level}"; minimum = "{minimum}"; }};\n{text}\n')
+    file.chmod(0o644)
+    return str(file)
+
+
+def sandbox_of(client: Any) -> dict[str, Any]:
+    return client.request("kernel_info_request").reply.content["husk"]["sandbox"]
+
+
+# At level restricted a tenant of root has no root of its own file system: its interpreter must be open to all users.
+OPEN_PYTHON = "/usr/bin/python3" if os.geteuid() == 0 else TEST_PYTHON
+
+
+@pytest.fixture(scope="module")
+def possible() -> dict[str, Any]:
+    """What the doctor has found to be possible here."""
+    done = subprocess.run(
+        [KERNEL, "doctor", "--json", "--python", OPEN_PYTHON], capture_output=True, text=True, timeout=60, check=False
+    )
+    return json.loads(done.stdout)
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that all users may enter."""
+    directory = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="husk-test-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)
+
+
+@pytest.fixture
+def client(start_kernel: Any, tmp_path: Path) -> Any:
+    return start_kernel(args=["--profile", write_profile(tmp_path)]).connect()
+
+
+def control_groups() -> list[str]:
+    """Directories of kernels below this process' own control groups, and beside them."""
+    found = []
+    for line in Path("/proc/self/cgroup").read_text().splitlines():
+        _, controllers, path = line.split(":", 2)
+        roots = [f"/sys/fs/cgroup/{controllers or 'unified'}{path}", f"/sys/fs/cgroup{path}" if not controllers else ""]
+        found += [str(p) for root in roots if root for p in Path(root).glob("husk-k*")]
+    return found
+
+
+def test_the_layers_are_said_and_hold(client: Any) -> None:
+    said = sandbox_of(client)
+    assert said["level"] in ("full", "full-nocg") and said["profile"] == "tested"
+    assert set(NAMESPACED + FILTERS) <= set(said["layers"])
+    assert ("cgroup" in said["layers"]) == (said["level"] == "full")
+    seen = client.execute("print(open('/proc/self/status').read())").ok().stdout
+    status = dict(line.split(":\t", 1) for line in seen.splitlines() if ":\t" in line)
+    assert status["Seccomp"] == "2" and status["NoNewPrivs"] == "1" and status["Uid"].split() == ["1000"] * 4
+    assert {status[c] for c in ("CapInh", "CapPrm", "CapEff", "CapBnd", "CapAmb")} == {"0" * 16}
+
+
+def test_the_front_has_given_up_root(client: Any, kernel_process: Any) -> None:
+    status = Path(f"/proc/{kernel_process(client)}/status").read_text()
+    lines = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
+    if os.geteuid() == 0:
+        assert "0" not in lines["Uid"].split() and int(lines["CapEff"], 16) == 0
+    else:
+        assert lines["Uid"].split() == [str(os.getuid())] * 4
+
+
+@pytest.fixture
+def kernel_process(request: pytest.FixtureRequest) -> Any:
+    """The pid of the kernel that a client belongs to."""
+    return lambda _client: request.node.husk_kernels[-1].process.pid
+
+
+def test_what_a_session_sees(client: Any) -> None:
+    code = """
+import getpass, json, os, socket, tempfile
+print(json.dumps({"cwd": os.getcwd(), "home": os.path.expanduser("~"), "user": getpass.getuser(), "tmp": tempfile.gettempdir(),
+  "root": sorted(os.listdir("/")), "same": os.path.samefile("/mnt/data", "/workspace"), "host": socket.gethostname(),
+  "homes": os.listdir("/home"), "pids": [int(p) for p in os.listdir("/proc") if p.isdigit()],
+  "interfaces": [name for _, name in socket.if_nameindex()], "fds": sorted(map(int, os.listdir("/proc/self/fd")))}))"""
+    seen = json.loads(client.execute(code).ok().stdout)
+    assert (seen["cwd"], seen["home"], seen["user"], seen["tmp"]) == ("/workspace", "/home/user", "user", "/tmp")
+    assert seen["same"] and seen["host"] == "husk" and seen["homes"] == ["user"]
+    assert seen["interfaces"] == ["lo"]
+    assert max(seen["pids"]) < 1000 and 1 not in seen["pids"]
+    assert set(seen["root"]) <= {
+        "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "mnt", "opt", "proc", "root", "run", "sbin",
+        "srv", "tmp", "usr", "var", "workspace",
+    }  # fmt: skip
+    # 8: listdir's own. The link, its ring, its doorbell and the two pipes' read ends are the worker's.
+    assert seen["fds"] == list(range(9))
+
+
+def test_nothing_of_the_fronts_environment_is_seen(start_kernel: Any, tmp_path: Path) -> None:
+    text = 'environment = { GREETING = "hello"; };'
+    kernel = start_kernel(args=["--profile", write_profile(tmp_path, text)], env={"HUSK_CANARY": "secret"})
+    client = kernel.connect()
+    seen = client.execute("import os; print(sorted(os.environ))").ok().stdout
+    assert "HUSK_CANARY" not in seen and "'GREETING'" in seen
+    client.execute(
+        "import os\nfor n in os.listdir('/proc/self/fd'):\n  try: os.stat('/proc/self/fd/' + n)\n  except OSError: pass"
+    ).ok()
+
+
+def test_only_places_of_the_session_can_be_written(client: Any) -> None:
+    code = """
+import os
+for place in ("/", "/usr", "/etc", "/dev", "/home", "/proc", "/run", "/sys", "/bin", "/lib"):
+    try:
+        open(place + "/x", "w")
+        print("wrote", place)
+    except OSError as e:
+        pass
+for place in ("/tmp", "/home/user", "/workspace", "/mnt/data", "/dev/shm"):
+    open(place + "/x", "w").write("x")
+print("done")"""
+    assert client.execute(code).ok().stdout == "done\n"
+
+
+def test_the_workspace_outlives_a_worker_and_the_variables_do_not(client: Any) -> None:
+    client.execute("x = 1; open('kept', 'w').write('yes'); open('/tmp/kept', 'w').write('yes')").ok()
+    died = client.execute("import os; os._exit(3)")
+    assert died.reply.content["ename"] == "WorkerCrashed"
+    assert died.reply.metadata["husk"] | {"verdict": "crashed", "state": "lost"} == died.reply.metadata["husk"]
+    assert client.execute("print(open('kept').read(), open('/tmp/kept').read(), 'x' in globals())").ok().stdout == (
+        "yes yes False\n"
+    )
+
+
+def test_what_a_dead_worker_has_left_is_ended(client: Any) -> None:
+    client.execute("import subprocess; subprocess.Popen(['sleep', '7777'], start_new_session=True); None").ok()
+    wait_until(lambda: any(p.name == "sleep" for p in processes()), "the sleep runs")
+    client.execute("import os; os._exit(0)")
+    client.execute("1").ok()
+    assert not [p for p in processes() if p.name == "sleep" and is_ours(p.pid)]
+
+
+def is_ours(pid: int) -> bool:
+    try:
+        return b"7777" in Path(f"/proc/{pid}/cmdline").read_bytes()
+    except OSError:
+        return False
+
+
+def test_a_directory_as_workspace_and_mounts(start_kernel: Any, tmp_path: Path) -> None:
+    places = {name: tmp_path / name for name in ("work", "data", "both")}
+    for place in places.values():
+        place.mkdir(mode=0o755)
+        (place / "file").write_text(place.name)
+    text = (
+        f'workspace = {{ directory = "{places["work"]}"; }};\n'
+        f'mounts = ( "{places["data"]}:/srv/data:ro", "{places["both"]}:/srv/both:rw" );'
+    )
+    client = start_kernel(args=["--profile", write_profile(tmp_path, text)]).connect()
+    code = "[open(p + '/file').read() for p in ('/workspace', '/srv/data', '/srv/both')]"
+    assert client.execute(f"print({code})").ok().stdout == "['work', 'data', 'both']\n"
+    client.execute("open('made', 'w').write('w'); open('/srv/both/made', 'w').write('b')").ok()
+    refused = client.execute("open('/srv/data/made', 'w')")
+    assert refused.reply.content["ename"] == "OSError" and "Read-only" in refused.reply.content["evalue"]
+    assert (places["work"] / "made").read_text() == "w" and (places["both"] / "made").read_text() == "b"
+    assert (places["work"] / "made").stat().st_uid == os.geteuid()
+
+
+def test_history_is_the_sessions_own(start_kernel: Any, tmp_path: Path) -> None:
+    plain = start_kernel(args=["--history-file", str(tmp_path / "history.sqlite")]).connect()
+    plain.execute("mine = 'private'", store_history=True).ok()
+    shut_in = start_kernel(args=["--profile", write_profile(tmp_path)], env={"IPYTHONDIR": str(tmp_path)}).connect()
+    shut_in.execute("x = 1", store_history=True).ok()
+    asked = {"hist_access_type": "tail", "n": 100, "raw": True, "output": False}
+    found = shut_in.request("history_request", asked).reply.content
+    assert "x = 1" in json.dumps(found) and "private" not in json.dumps(found)
+
+
+def test_exit_does_not_end_the_kernel(client: Any) -> None:
+    client.execute("exit()")
+    assert client.execute("print('on')").ok().stdout == "on\n"
+
+
+@pytest.mark.exit(-signal.SIGKILL)
+@pytest.mark.parametrize("level", ["full", "restricted"])
+def test_nothing_is_left_of_a_killed_front(start_kernel: Any, tmp_path: Path, possible: Any, level: str) -> None:
+    if not possible["levels"][level if level == "restricted" else "full-nocg"]["possible"]:
+        pytest.skip(f"level {level} cannot be had here")
+    before = set(control_groups())
+    minimum = "restricted" if level == "restricted" else "full-nocg"
+    args = ["--profile", write_profile(tmp_path, level=level, minimum=minimum), "--python", OPEN_PYTHON]
+    kernel = start_kernel(args=args)
+    client = kernel.connect()
+    client.execute("import subprocess; subprocess.Popen(['sleep', '7777'], start_new_session=True); None").ok()
+    place = client.execute("import os; print(os.getcwd())").ok().stdout.strip()
+    kernel.process.kill()
+    kernel.process.wait()
+    wait_until(
+        lambda: not [p for p in processes() if p.name == "sleep" and is_ours(p.pid)], "the tenant's processes end"
+    )
+    wait_until(lambda: set(control_groups()) <= before, "the control groups go")
+    wait_until(
+        lambda: not [p for p in processes() if p.name.startswith("husk-") and p.ppid == os.getpid() and p.state != "Z"],
+        "the keeper ends",
+    )
+    assert place == "/workspace" or not os.path.exists(place)
+
+
+def faults() -> list[Any]:
+    """Every step at every level that needs it."""
+    full = [("full", name) for name in ["cgroup", *NAMESPACED, *FILTERS, "landlock"]]
+    without = [("full-nocg", name) for name in [*NAMESPACED, *FILTERS, "landlock"]]
+    return full + without + [("restricted", name) for name in RESTRICTED]
+
+
+def prepare(directory: Path) -> tuple[str, str]:
+    """An interpreter and a section of a profile. The tenant's first chance is code that Python runs by itself when it starts."""
+    environment, work = directory / "environment", directory / "work"
+    subprocess.run([OPEN_PYTHON, "-m", "venv", "--without-pip", "--symlinks", str(environment)], check=True, timeout=60)
+    packages = next((environment / "lib").glob("python*/site-packages"))
+    (packages / "sitecustomize.py").write_text("import os\nif os.getcwd() != '/':\n    open('ran', 'w').close()\n")
+    work.mkdir()
+    work.chmod(0o777)
+    return str(environment / "bin/python"), f'workspace = {{ directory = "{work}"; }};'
+
+
+@pytest.mark.parametrize(("level", "layer"), faults())
+def test_a_layer_that_fails_stops_the_start(
+    tmp_path: Path, open_directory: Path, possible: Any, level: str, layer: str
+) -> None:
+    if not possible["levels"][level]["possible"]:
+        pytest.skip(f"level {level} cannot be had here: {possible['levels'][level]['reason']}")
+    python, text = prepare(open_directory)
+    command = [KERNEL, "-f", str(tmp_path / "kernel.json"), "--python", python]
+    command += ["--profile", write_profile(tmp_path, text, level, level)]
+    env = dict(os.environ, HUSK_FAULT_LAYER=layer)
+    done = subprocess.run(command, env=env, cwd=tmp_path, capture_output=True, text=True, timeout=30, check=False)
+    assert done.returncode == 1, done.stderr
+    assert not (open_directory / "work/ran").exists()
+    assert "husk-kernel" in done.stderr
+    assert not (tmp_path / "kernel.json").exists()
+
+
+@pytest.mark.parametrize("level", ["full", "full-nocg", "restricted"])
+def test_without_a_fault_the_same_start_runs_it(
+    start_kernel: Any, tmp_path: Path, open_directory: Path, possible: Any, level: str
+) -> None:
+    if not possible["levels"][level]["possible"]:
+        pytest.skip(f"level {level} cannot be had here: {possible['levels'][level]['reason']}")
+    python, text = prepare(open_directory)
+    args = ["--profile", write_profile(tmp_path, text, level, level), "--python", python]
+    client = start_kernel(args=args).connect()
+    assert sandbox_of(client)["level"] == level
+    client.execute("1").ok()
+    assert (open_directory / "work/ran").exists()
