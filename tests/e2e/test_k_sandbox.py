@@ -246,7 +246,7 @@ def prepare(directory: Path) -> tuple[str, str]:
     environment, work = directory / "environment", directory / "work"
     subprocess.run([OPEN_PYTHON, "-m", "venv", "--without-pip", "--symlinks", str(environment)], check=True, timeout=60)
     packages = next((environment / "lib").glob("python*/site-packages"))
-    (packages / "sitecustomize.py").write_text("import os\nif os.getcwd() != '/':\n    open('ran', 'w').close()\n")
+    (packages / "tenant.pth").write_text("import os; os.getcwd() != '/' and open('ran', 'w').close()\n")
     work.mkdir()
     work.chmod(0o777)
     return str(environment / "bin/python"), f'workspace = {{ directory = "{work}"; }};'
