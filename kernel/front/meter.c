@@ -125,7 +125,7 @@ static int read_all(struct meter *m, struct usage *u)
 		m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	if (!m->pid || m->proc_fd < 0)
 		return -ESRCH;
-	return usage_read_proc(m->proc_fd, getpid(), u);
+	return usage_read_proc(m->proc_fd, getpid(), UINT64_MAX, u);
 }
 
 const struct usage *meter_read(struct meter *m, bool all)

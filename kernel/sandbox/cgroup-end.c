@@ -198,7 +198,7 @@ static int own_namespace(uint64_t *ret)
 
 int cgroup_own_name(char ret[CGROUP_NAME_MAX + 1])
 {
-	uint64_t start, space;
+	uint64_t start = 0, space = 0;
 	int r = start_of(getpid(), &start);
 
 	if (r == 0)
@@ -211,7 +211,7 @@ int cgroup_own_name(char ret[CGROUP_NAME_MAX + 1])
 
 bool cgroup_name_is_stale(const char *directory)
 {
-	uint64_t pid, start, space, own, now;
+	uint64_t pid, start, space, own = 0, now = 0;
 	char again[256];
 
 	if (sscanf(directory, CGROUP_PREFIX "k%" SCNu64 "-%" SCNu64 "-%" SCNu64, &pid, &start, &space) != 3)

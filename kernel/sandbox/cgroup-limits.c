@@ -1,10 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * cgroup-limits: what is allowed, and the event that comes before the kernel kills. The soft threshold is memory.high on
- * v2. v1 has none that acts, but tells when use crosses a value, in either direction; and it tells of reclaim, which is
- * asked for too, because the crossing may have been the cache of files alone, with which use then stays at the hard
- * limit while it is exchanged for memory that cannot be taken back. What an event means is judged by what memory.stat
- * says.
+ * cgroup-limits: what is allowed, and the event that comes before the kernel kills. The soft threshold is memory.high
+ * on v2. v1 has none that acts, but tells when use crosses a value, in either direction; and it tells of reclaim,
+ * which is asked for too, because the crossing may have been the cache of files alone, with which use then stays at
+ * the hard limit while it is exchanged for memory that cannot be taken back. What an event means is judged by what
+ * memory.stat says.
  */
 #include <errno.h>
 #include <fcntl.h>
@@ -148,12 +148,20 @@ static int ask_all(const struct cgroup *c)
 	return r;
 }
 
+static bool is_high(const struct cgroup *c)
+{
+	uint64_t used = 0;
+
+	return cgroup_read_memory(c, &used) == 0 && used + slack(c) >= c->soft;
+}
+
 /* Use may have crossed the threshold before it was registered; and an error wants to be seen. */
-static void wake(const struct cgroup *c)
+static void wake(const struct cgroup *c, int error)
 {
 	const uint64_t one = 1;
 
-	(void)!write(c->event_fd, &one, sizeof(one));
+	if (error < 0 || is_high(c))
+		(void)!write(c->event_fd, &one, sizeof(one));
 }
 
 int cgroup_watch_memory(struct cgroup *c, struct error *err)
@@ -165,7 +173,7 @@ int cgroup_watch_memory(struct cgroup *c, struct error *err)
 	r = ask_all(c);
 	if (r < 0)
 		return error_set(err, r, "no event of memory can be had: cgroup.event_control: %s", strerror(-r));
-	wake(c);
+	wake(c, 0);
 	return 0;
 }
 
@@ -174,7 +182,7 @@ static void *watcher(void *data)
 	struct cgroup *c = data;
 
 	c->watch_error = ask_all(c);
-	wake(c);
+	wake(c, c->watch_error);
 	return NULL;
 }
 
@@ -199,11 +207,14 @@ int cgroup_watch_memory_aside(struct cgroup *c, struct error *err)
 static int set_event(struct cgroup *c, uint64_t soft, struct error *err)
 {
 	struct epoll_event event = { .events = EPOLLPRI };
+	char text[1024];
 
 	if (!c->memory_is_v2) {
 		cgroup_end_event(c);
 		return soft == LIMITS_NONE ? 0 : make_event(c, err);
 	}
+	/* A file that was never read has an event. */
+	(void)!cgroup_pread(c->file[CGROUP_FILE_memory_oom], text, sizeof(text));
 	if (epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, c->file[CGROUP_FILE_memory_oom], &event) < 0 && errno != EEXIST)
 		return error_set(err, -errno, "no event of memory can be had: %s", strerror(errno));
 	return 0;
@@ -245,12 +256,7 @@ int cgroup_memory_fd(const struct cgroup *c)
 
 bool cgroup_memory_is_high(struct cgroup *c)
 {
-	uint64_t used;
-
-	if (c->soft == LIMITS_NONE || cgroup_read_memory(c, &used) < 0)
-		return false;
-	c->peak = MAX(c->peak, used);
-	return used + slack(c) >= c->soft;
+	return c->soft != LIMITS_NONE && is_high(c);
 }
 
 int cgroup_memory_take(struct cgroup *c)

@@ -41,6 +41,7 @@ struct sandbox {
 	bool ready;
 	uint32_t layers;
 	uint32_t serial;
+	uint64_t memory_limit;
 	uint64_t memory_peak;
 	int failed;        /* the layer that could not be had, -1 */
 	char why_not[512]; /* the level is not the profile's */
@@ -105,6 +106,7 @@ static int take_cgroup(struct sandbox *s, enum sandbox_level level, struct error
 
 	s->plan.in_cgroup = false;
 	s->plan.n_attach = 0;
+	s->memory_limit = limits.value[LIMIT_memory];
 	if (level == SANDBOX_FULL_NOCG)
 		return 0;
 	r = s->plan.fault == LAYER_cgroup ? error_set(err, -ENOTSUP, "made to fail by HUSK_FAULT_LAYER")
@@ -444,7 +446,7 @@ int sandbox_read_usage(struct sandbox *s, struct usage *usage)
 
 	if (s->cgroup)
 		return cgroup_read_usage(s->cgroup, usage);
-	r = usage_read_proc(s->proc_fd, 0, usage);
+	r = usage_read_proc(s->proc_fd, 0, s->memory_limit, usage);
 	s->memory_peak = MAX(s->memory_peak, usage->memory_bytes);
 	usage->memory_peak_bytes = s->memory_peak;
 	return r;

@@ -66,22 +66,37 @@ static bool read_stat(int proc_fd, pid_t pid, struct process *ret)
 	return true;
 }
 
-/* Memory of its own: anonymous, and what it has mapped of shared memory. */
-static uint64_t read_memory(int proc_fd, pid_t pid)
+static uint64_t sum_kb(const char *text, const char *const fields[], size_t n)
 {
-	static const char *const fields[] = { "\nRssAnon:", "\nRssShmem:" };
-	char text[4096];
 	uint64_t kb = 0;
 
-	if (read_file(proc_fd, pid, "status", text, sizeof(text)) <= 0)
-		return 0;
-	for (size_t i = 0; i < ARRAY_SIZE(fields); i++) {
+	for (size_t i = 0; i < n; i++) {
 		const char *p = strstr(text, fields[i]); /* a newline in the command is escaped there */
 
 		if (p)
 			kb += strtoull(p + strlen(fields[i]), NULL, 10);
 	}
 	return kb * 1024;
+}
+
+/* Memory of its own: anonymous, and what it has mapped of shared memory. */
+static uint64_t read_memory(int proc_fd, pid_t pid)
+{
+	static const char *const fields[] = { "\nRssAnon:", "\nRssShmem:" };
+	char text[4096];
+
+	return read_file(proc_fd, pid, "status", text, sizeof(text)) > 0 ? sum_kb(text, fields, ARRAY_SIZE(fields)) : 0;
+}
+
+/* The same with its share alone of what others have too; as above where we may not see that. */
+static uint64_t read_exact_memory(int proc_fd, pid_t pid)
+{
+	static const char *const fields[] = { "\nPss_Anon:", "\nPss_Shmem:" };
+	char text[4096];
+
+	if (read_file(proc_fd, pid, "smaps_rollup", text, sizeof(text)) <= 0 || !strstr(text, fields[0]))
+		return read_memory(proc_fd, pid);
+	return sum_kb(text, fields, ARRAY_SIZE(fields));
 }
 
 static int table_add(struct table *t, const struct process *p)
@@ -150,9 +165,13 @@ static int compare(const void *a, const void *b)
 	return (x->pid > y->pid) - (x->pid < y->pid);
 }
 
-static void count_descendants(struct table *t, pid_t root)
+/* Descendants of root; all without one. */
+static void count(struct table *t, pid_t root)
 {
-	bool found = true;
+	bool found = root > 0;
+
+	for (size_t i = 0; i < t->n; i++)
+		t->row[i].is_counted = root <= 0;
 
 	qsort(t->row, t->n, sizeof(*t->row), compare);
 	for (unsigned pass = 0; found && pass < MAX_GENERATIONS; pass++) {
@@ -170,35 +189,54 @@ static void count_descendants(struct table *t, pid_t root)
 	}
 }
 
+static uint64_t sum_memory(int proc_fd, const struct table *t, uint64_t (*read)(int proc_fd, pid_t pid))
+{
+	uint64_t sum = 0;
+
+	for (size_t i = 0; i < t->n; i++)
+		if (t->row[i].is_counted)
+			sum += read(proc_fd, t->row[i].pid);
+	return sum;
+}
+
 static uint64_t to_usec(uint64_t ticks)
 {
 	return ticks * USEC_PER_SECOND / (uint64_t)sysconf(_SC_CLK_TCK);
 }
 
-int usage_read_proc(int proc_fd, pid_t root_pid, struct usage *usage)
+static void set_usage(const struct table *t, uint64_t memory, struct usage *usage)
 {
-	struct table t = { 0 };
-	uint64_t user = 0, system = 0, memory = 0, threads = 0;
-	int r = read_table(proc_fd, &t);
+	uint64_t user = 0, system = 0;
 
-	if (r == 0 && root_pid > 0)
-		count_descendants(&t, root_pid);
-	for (size_t i = 0; r == 0 && i < t.n; i++) {
-		if (root_pid > 0 && !t.row[i].is_counted)
+	usage->processes = 0;
+	for (size_t i = 0; i < t->n; i++) {
+		if (!t->row[i].is_counted)
 			continue;
-		user += t.row[i].user;
-		system += t.row[i].system;
-		threads += t.row[i].threads;
-		memory += read_memory(proc_fd, t.row[i].pid);
+		user += t->row[i].user;
+		system += t->row[i].system;
+		usage->processes += t->row[i].threads;
 	}
-	free(t.row);
-	if (r < 0)
-		return r;
 	usage->cpu_user_usec = MAX(usage->cpu_user_usec, to_usec(user));
 	usage->cpu_system_usec = MAX(usage->cpu_system_usec, to_usec(system));
 	usage->cpu_usec = MAX(usage->cpu_usec, usage->cpu_user_usec + usage->cpu_system_usec);
 	usage->memory_bytes = memory;
 	usage->memory_peak_bytes = MAX(usage->memory_peak_bytes, memory);
-	usage->processes = threads;
-	return t.is_cut ? 1 : 0;
+}
+
+int usage_read_proc(int proc_fd, pid_t root_pid, uint64_t exact_above, struct usage *usage)
+{
+	struct table t = { 0 };
+	uint64_t memory;
+	int r = read_table(proc_fd, &t);
+
+	if (r == 0) {
+		count(&t, root_pid);
+		memory = sum_memory(proc_fd, &t, read_memory);
+		if (memory > exact_above)
+			memory = sum_memory(proc_fd, &t, read_exact_memory);
+		set_usage(&t, memory, usage);
+		r = t.is_cut ? 1 : 0;
+	}
+	free(t.row);
+	return r;
 }

@@ -25,10 +25,12 @@ struct usage {
  * The same without control groups: from a directory descriptor of a proc that shows the kernel's processes and no
  * others (or, with root_pid > 0, from all descendants of that process there). usage is that of the call before, zero
  * at first: time never falls, and peak memory is the highest sum that was seen here. Time of processes that have been
- * waited for counts with those that waited; of one whose parent ignores SIGCHLD it is lost. Pages that forked
- * processes share count for each: the sum of memory is an upper bound. 1 when there were more processes than are
- * looked at.
+ * waited for counts with those that waited; of one whose parent ignores SIGCHLD it is lost.
+ *
+ * Pages that forked processes share count for each of them, so the sum of memory is an upper bound; when it is above
+ * exact_above (UINT64_MAX: never), the kernel is asked to share them out, for which it walks all of their page tables.
+ * 1 when there were more processes than are looked at.
  */
-int usage_read_proc(int proc_fd, pid_t root_pid, struct usage *usage) must_check;
+int usage_read_proc(int proc_fd, pid_t root_pid, uint64_t exact_above, struct usage *usage) must_check;
 
 #endif

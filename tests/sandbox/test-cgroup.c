@@ -342,8 +342,6 @@ static void test_the_soft_threshold_is_told(void **state)
 	assert_int_equal(poll(&p, 1, 0), 0);
 	limit(c, LIMIT_memory, 64 * MIB);
 	hear(c);
-	/* That it listens, or has not been read since it was opened, is an event of its own. */
-	(void)poll(&p, 1, c->memory_is_v2 ? 0 : EVENT_MSEC);
 	assert_int_equal(cgroup_memory_take(c), 0);
 	assert_int_equal(poll(&p, 1, 0), 0);
 	child = start_in(c, grow, NULL);

@@ -74,19 +74,48 @@ static void test_a_family_is_summed(void **state)
 	pid_t child = child_start(start_family, NULL);
 
 	(void)state;
-	assert_int_equal(usage_read_proc(proc_fd, getpid(), &usage), 0);
+	assert_int_equal(usage_read_proc(proc_fd, getpid(), UINT64_MAX, &usage), 0);
 	assert_int_equal(usage.processes, 3);
 	assert_in_range(usage.memory_bytes, 60 * MIB, 200 * MIB);
 	assert_int_equal(usage.memory_peak_bytes, usage.memory_bytes);
-	assert_int_equal(usage_read_proc(proc_fd, child, &usage), 0);
+	assert_int_equal(usage_read_proc(proc_fd, child, UINT64_MAX, &usage), 0);
 	assert_int_equal(usage.processes, 1); /* those below it alone */
 	end(child);
 	while (waitpid(-1, NULL, 0) > 0)
 		;
-	assert_int_equal(usage_read_proc(proc_fd, getpid(), &usage), 0);
+	assert_int_equal(usage_read_proc(proc_fd, getpid(), UINT64_MAX, &usage), 0);
 	assert_int_equal(usage.processes, 0);
 	assert_int_equal(usage.memory_bytes, 0);
 	assert_true(usage.memory_peak_bytes >= 60 * MIB);
+}
+
+/* Three processes that have the same 60 MiB. */
+static void start_sharers(int ready, const void *data)
+{
+	memset(mmap(NULL, 60 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, 60 * MIB);
+	if (fork() == 0) {
+		(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+		if (fork() == 0) {
+			(void)prctl(PR_SET_PDEATHSIG, SIGKILL);
+			(void)!write(ready, "x", 1);
+		}
+	}
+	(void)data;
+}
+
+static void test_shared_pages_count_once_when_it_matters(void **state)
+{
+	struct usage usage = { 0 };
+	pid_t child = child_start(start_sharers, NULL);
+
+	(void)state;
+	assert_int_equal(usage_read_proc(proc_fd, getpid(), 500 * MIB, &usage), 0);
+	assert_true(usage.memory_bytes >= 180 * MIB);
+	assert_int_equal(usage_read_proc(proc_fd, getpid(), 100 * MIB, &usage), 0);
+	assert_true(usage.memory_bytes >= 50 * MIB && usage.memory_bytes < 100 * MIB);
+	end(child);
+	while (waitpid(-1, NULL, 0) > 0)
+		;
 }
 
 static void burn(uint64_t usec)
@@ -120,19 +149,19 @@ static void test_time_of_the_dead_counts_and_never_falls(void **state)
 	uint64_t before;
 
 	(void)state;
-	assert_int_equal(usage_read_proc(proc_fd, getpid(), &usage), 0);
+	assert_int_equal(usage_read_proc(proc_fd, getpid(), UINT64_MAX, &usage), 0);
 	assert_true(usage.cpu_usec >= 180000); /* in ticks of 10 ms */
 	assert_int_equal(usage.cpu_usec, usage.cpu_user_usec + usage.cpu_system_usec);
 	before = usage.cpu_usec;
 	end(child);
-	assert_int_equal(usage_read_proc(proc_fd, getpid(), &usage), 0);
+	assert_int_equal(usage_read_proc(proc_fd, getpid(), UINT64_MAX, &usage), 0);
 	assert_int_equal(usage.cpu_usec, before);
 }
 
 static void test_a_whole_proc_is_summed(void **state)
 {
 	struct usage usage = { 0 };
-	int r = usage_read_proc(proc_fd, 0, &usage);
+	int r = usage_read_proc(proc_fd, 0, UINT64_MAX, &usage);
 
 	(void)state;
 	assert_true(r == 0 || r == 1);
@@ -183,12 +212,12 @@ static void test_odd_entries_are_passed_over(void **state)
 	write_fake(top, "6", "status", "RssAnon: 1000 kB\n");
 	write_fake(top, "self", "stat", "8 (x) S 1 1 1 0 -1 4 1 2 3 4 9999 0 0 0 20 0 1 0 1 2 3");
 	fd = open(top, O_RDONLY | O_DIRECTORY);
-	assert_int_equal(usage_read_proc(fd, 0, &usage), 0);
+	assert_int_equal(usage_read_proc(fd, 0, UINT64_MAX, &usage), 0);
 	assert_int_equal(usage.cpu_user_usec, 401 * 10000);
 	assert_int_equal(usage.cpu_system_usec, 600 * 10000);
 	assert_int_equal(usage.processes, 6);
 	assert_int_equal(usage.memory_bytes, 128 * 1024);
-	assert_int_equal(usage_read_proc(fd, 1, &usage), 0);
+	assert_int_equal(usage_read_proc(fd, 1, UINT64_MAX, &usage), 0);
 	assert_int_equal(usage.processes, 1);
 	(void)close(fd);
 	for (size_t i = 0; i < ARRAY_SIZE(pids); i++)
@@ -201,13 +230,14 @@ static void test_no_directory_is_an_error(void **state)
 	struct usage usage = { 0 };
 
 	(void)state;
-	assert_true(usage_read_proc(-1, 0, &usage) < 0);
+	assert_true(usage_read_proc(-1, 0, UINT64_MAX, &usage) < 0);
 }
 
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_family_is_summed),
+		cmocka_unit_test(test_shared_pages_count_once_when_it_matters),
 		cmocka_unit_test(test_time_of_the_dead_counts_and_never_falls),
 		cmocka_unit_test(test_a_whole_proc_is_summed),
 		cmocka_unit_test(test_odd_entries_are_passed_over),
