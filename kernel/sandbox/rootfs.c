@@ -2,7 +2,8 @@
 /*
  * rootfs: the file system of a sandbox.
  *
- * The current directory is the new root while it is built; paths in it are relative. A tree of the host arrives as a
+ * The current directory is the new root while it is built; paths in it are relative, and so are links to directories: an
+ * absolute one would lead into the host's root. A tree of the host arrives as a
  * detached
  * mount that has its flags already: there is no moment at which it is writable, or seen with more than it should have.
  */
@@ -175,7 +176,7 @@ static int make_system_links(struct error *err)
 		if (n <= 0)
 			continue; /* absent, or a tree of the plan */
 		to[n] = '\0';
-		if (symlink(to, names[i]) < 0)
+		if (symlink(to + strspn(to, "/"), names[i]) < 0)
 			return fail(err, "cannot make the link", host);
 	}
 	return 0;
@@ -263,7 +264,7 @@ static int make_scratch(const struct sandbox_plan *plan, struct error *err)
 	if (r == 0)
 		r = mount_tmpfs("home/user", 0, bytes, files, own, err);
 	if (r == 0 && (mkdir("run", 0755) < 0 || mkdir("var", 0755) < 0 || mkdir("mnt", 0755) < 0 ||
-		       symlink("/tmp", "var/tmp") < 0 || symlink("/workspace", "mnt/data") < 0))
+		       symlink("../tmp", "var/tmp") < 0 || symlink("../workspace", "mnt/data") < 0))
 		r = fail(err, "cannot make", "/run, /var and /mnt");
 	return r;
 }
