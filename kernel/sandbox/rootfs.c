@@ -17,6 +17,7 @@
 #include <sys/syscall.h>
 #include <sys/sysmacros.h>
 
+#include "kernel/sandbox/cpus.h"
 #include "kernel/sandbox/idmap.h"
 #include "kernel/sandbox/masks.h"
 
@@ -224,6 +225,16 @@ static int make_etc(struct error *err)
 	return r;
 }
 
+/* ---- /sys ---- */
+
+static int make_sys(struct error *err)
+{
+	cpu_set_t set;
+
+	/* A machine with more processors than the set has room for goes without. */
+	return sched_getaffinity(0, sizeof(set), &set) < 0 ? 0 : cpus_write(&set, err);
+}
+
 /* ---- /dev ---- */
 
 static int make_dev(const struct sandbox_plan *plan, struct error *err)
@@ -334,6 +345,8 @@ int rootfs_build(struct sandbox_plan *plan, struct error *err)
 		r = make_system_links(err);
 	if (r == 0)
 		r = make_etc(err);
+	if (r == 0)
+		r = make_sys(err);
 	if (r == 0)
 		r = make_dev(plan, err);
 	if (r == 0)
