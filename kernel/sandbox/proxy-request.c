@@ -279,8 +279,18 @@ void proxy_request_write(const struct proxy_request *q, struct buffer *out)
 	buffer_append_str(out, "Connection: close\r\n\r\n");
 }
 
+/* A name of a file may be in the sentence: nothing in it ends a line. */
+static void append_sentence(const char *sentence, struct buffer *out)
+{
+	for (; *sentence; sentence++)
+		buffer_append_char(out, (unsigned char)*sentence < ' ' || *sentence == 0x7f ? '?' : *sentence);
+}
+
 void proxy_request_write_refusal(unsigned status, const char *sentence, struct buffer *out)
 {
-	buffer_printf(out, "HTTP/1.1 %u %s\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n%s\n", status,
-	    sentence, strlen(sentence) + 1, sentence);
+	buffer_printf(out, "HTTP/1.1 %u ", status);
+	append_sentence(sentence, out);
+	buffer_printf(out, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", strlen(sentence) + 1);
+	append_sentence(sentence, out);
+	buffer_append_char(out, '\n');
 }

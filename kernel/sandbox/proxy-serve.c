@@ -150,7 +150,8 @@ static size_t flow_room(const struct flow *f)
 static void flow_append(struct flow *f, const void *data, size_t len)
 {
 	len = MIN(len, flow_room(f));
-	memcpy(f->data + f->end, data, len);
+	if (len > 0)
+		memcpy(f->data + f->end, data, len);
 	f->end += len;
 }
 

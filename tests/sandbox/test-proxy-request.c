@@ -154,6 +154,10 @@ static void test_a_refusal_says_why_in_its_first_line_and_in_its_text(void **sta
 	proxy_request_write_refusal(403, "a:1 is not allowed", &out);
 	assert_slice_is(buffer_slice(&out), "HTTP/1.1 403 a:1 is not allowed\r\nContent-Type: text/plain; charset=utf-8\r\n"
 					    "Content-Length: 19\r\nConnection: close\r\n\r\na:1 is not allowed\n");
+	buffer_reset(&out);
+	proxy_request_write_refusal(403, "a\r\nb", &out);
+	assert_slice_is(buffer_slice(&out), "HTTP/1.1 403 a??b\r\nContent-Type: text/plain; charset=utf-8\r\n"
+					    "Content-Length: 5\r\nConnection: close\r\n\r\na??b\n");
 }
 
 int main(void)
