@@ -10,6 +10,14 @@
 
 #include "kernel/sandbox/proxy.h"
 
+#define NOBODY 65534
+
+/* Not as an ordinary user, and not in a user namespace with few ids. */
+static bool is_possible(uid_t uid)
+{
+	return geteuid() == 0 && seteuid(uid) == 0 && seteuid(0) == 0;
+}
+
 int main(int argc, char *argv[])
 {
 	struct profile_errors errors = { .n = 0 };
@@ -27,10 +35,8 @@ int main(int argc, char *argv[])
 	o.allow = profile.allow;
 	o.n_allow = profile.n_allow;
 	o.profile = profile.name;
-	if (geteuid() == 0) {
-		o.change_user = true;
-		o.uid = o.gid = 65534;
-	}
+	o.uid = o.gid = NOBODY;
+	o.change_user = is_possible(NOBODY);
 	if (proxy_listen(0, &o.listen_fd, &port) < 0 || proxy_start(&o, &pid, &err) < 0) {
 		(void)fprintf(stderr, "%s\n", err.text);
 		return 1;

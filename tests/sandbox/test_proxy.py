@@ -264,11 +264,11 @@ def test_one_connection_carries_one_request(proxy: Proxy, server: ThreadingHTTPS
 @pytest.mark.parametrize(
     ("text", "status"),
     [
-        (b"\x16\x03\x01\x02\x00" * 10, 400),
-        (b"GET / HTTP/1.1\r\n\r\n", 400),
-        (b"SSH-2.0-x\r\n\r\n", 400),
-        (b"GET http://a/ HTTP/1.1\nX: y\n\n", 400),
-        (b"GET http://a/ HTTP/1.1\r\nX: " + b"x" * 20000, 431),
+        pytest.param(b"\x16\x03\x01\x02\x00" * 10, 400, id="tls"),
+        pytest.param(b"GET / HTTP/1.1\r\n\r\n", 400, id="no proxy request"),
+        pytest.param(b"SSH-2.0-x\r\n\r\n", 400, id="ssh"),
+        pytest.param(b"GET http://a/ HTTP/1.1\nX: y\n\n", 400, id="line feeds"),
+        pytest.param(b"GET http://a/ HTTP/1.1\r\nX: " + b"x" * 20000, 431, id="long"),
     ],
 )
 def test_what_is_no_request_gets_an_answer_and_the_end(proxy: Proxy, text: bytes, status: int) -> None:
@@ -367,9 +367,11 @@ def test_the_proxy_is_confined(proxy: Proxy) -> None:
     assert status["NoNewPrivs"] == "1"
     assert status["Seccomp"] == "2"
     assert (status["CapEff"], status["CapPrm"], status["CapInh"], status["CapAmb"]) == ("0" * 16,) * 4
-    if os.geteuid() == 0:
+    n_ids = int(Path("/proc/self/uid_map").read_text("utf-8").split()[2])
+    if os.geteuid() == 0 and n_ids > 65534:
         assert set(status["Uid"].split()) == set(status["Gid"].split()) == {"65534"}
         assert status["Groups"] == ""
+    if os.geteuid() == 0:
         wait_until(lambda: proxy.descriptors() == IDLE_DESCRIPTORS)
         assert {os.readlink(f"/proc/{proxy.pid}/fd/{fd}") for fd in (0, 1)} == {"/dev/null"}
 
