@@ -4,8 +4,9 @@
 from __future__ import annotations
 
 import threading
+import zipfile
 from collections.abc import Iterator
-from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from http.server import BaseHTTPRequestHandler, SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from typing import Any
 
@@ -39,16 +40,43 @@ class Server(BaseHTTPRequestHandler):
         """Keeps quiet."""
 
 
-@pytest.fixture
-def server() -> Iterator[ThreadingHTTPServer]:
+def serve(handler: Any) -> Iterator[ThreadingHTTPServer]:
     """A web server on the machine's loopback."""
-    server = ThreadingHTTPServer(("127.0.0.1", 0), Server)
+    server = ThreadingHTTPServer(("127.0.0.1", 0), handler)
     thread = threading.Thread(target=server.serve_forever, args=(0.01,))
     thread.start()
     yield server
     server.shutdown()
     thread.join()
     server.server_close()
+
+
+@pytest.fixture
+def server() -> Iterator[ThreadingHTTPServer]:
+    """It says hello."""
+    yield from serve(Server)
+
+
+class Files(SimpleHTTPRequestHandler):
+    """Files of a directory."""
+
+    def log_message(self, *_args: object) -> None:
+        """Keeps quiet."""
+
+
+@pytest.fixture
+def index(tmp_path: Path) -> Iterator[ThreadingHTTPServer]:
+    """A package index with one package."""
+    folder = tmp_path / "index" / "simple" / "proxied-test"
+    folder.mkdir(parents=True)
+    name, info = "proxied_test-1.0-py3-none-any.whl", "proxied_test-1.0.dist-info"
+    with zipfile.ZipFile(folder / name, "w") as wheel:
+        wheel.writestr("proxied_test.py", "value = 42\n")
+        wheel.writestr(f"{info}/METADATA", "Metadata-Version: 2.1\nName: proxied-test\nVersion: 1.0\n")
+        wheel.writestr(f"{info}/WHEEL", "Wheel-Version: 1.0\nRoot-Is-Purelib: true\nTag: py3-none-any\n")
+        wheel.writestr(f"{info}/RECORD", "")
+    (folder / "index.html").write_text(f'<a href="{name}">{name}</a>')
+    yield from serve(lambda *args: Files(*args, directory=str(tmp_path / "index")))
 
 
 def profile(directory: Path, network: str) -> str:
@@ -77,6 +105,23 @@ def test_the_proxy_lets_through_what_the_profile_allows(
     assert "Connection refused" in direct
     tunnel = client.execute("print(fetch('https://example.org/'))").ok().stdout
     assert "Tunnel connection failed: 403 example.org:443 is not in network.allow" in tunnel
+
+
+@pytest.mark.ipython
+@pytest.mark.stderr(r"husk-proxy\[\d+\]: refused: ", r"the sandbox has level full-nocg")
+def test_pip_installs_where_the_profile_allows_it(
+    start_kernel: Any, tmp_path: Path, index: ThreadingHTTPServer
+) -> None:
+    place = f"127.0.0.1:{index.server_port}"
+    client = start_kernel(args=["--profile", profile(tmp_path, f'policy = "proxy"; allow = ( "{place}" );')]).connect()
+    client.execute(FETCH).ok()
+    if client.execute("import importlib.util as u; print(bool(u.find_spec('pip')))").ok().stdout == "False\n":
+        pytest.skip("no pip in this environment")
+    pip = "%pip install --retries 0 --disable-pip-version-check --index-url"
+    refused = client.execute(f"{pip} http://example.org/simple proxied-test").stdout
+    assert "No matching distribution found" in refused
+    client.execute(f"{pip} http://{place}/simple proxied-test").ok()
+    assert client.execute("import proxied_test; print(proxied_test.value)").ok().stdout == "42\n"
 
 
 @pytest.mark.stderr(r"the sandbox has level full-nocg")
