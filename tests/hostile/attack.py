@@ -354,7 +354,7 @@ def run(place: Place, program: Program) -> Result:
             sampler = Sampler(attack.kernel.pid)
             sampler.start()
             attack.client = attack.kernel.watch()
-            attack.client.execute(f"canary = 'canary-{program.number}'").ok()
+            prepare(attack)
             if program.setup:
                 turn = attack.client.execute(attack.code(program.setup), timeout=30)
                 if turn.status != "ok":
@@ -387,6 +387,14 @@ def run(place: Place, program: Program) -> Result:
         result.seen["neighbour"] = {"n": len(times), "p50": round(quantile(times, 0.5), 4), "p99": round(quantile(times, 0.99), 4)}
     result.seen["total_seconds"] = round(finish_time - begin, 2)
     return result
+
+
+def prepare(a: Attack) -> None:
+    """The variable that is asked for afterwards, and a shell that is there: making it must not be what a short limit meets."""
+    a.client.execute(f"canary = 'canary-{a.program.number}'").ok()
+    for _ in range(4):
+        if a.client.execute("get_ipython()").status == "ok":
+            break
 
 
 def after_attack(a: Attack) -> None:
