@@ -3,6 +3,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import threading
 import zipfile
 from collections.abc import Iterator
@@ -11,6 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+
+from husk import descendants, processes, wait_until
 
 pytestmark = pytest.mark.husk
 
@@ -122,6 +126,19 @@ def test_pip_installs_where_the_profile_allows_it(
     assert "No matching distribution found" in refused
     client.execute(f"{pip} http://{place}/simple proxied-test").ok()
     assert client.execute("import proxied_test; print(proxied_test.value)").ok().stdout == "42\n"
+
+
+@pytest.mark.parametrize("whose", ["husk-kernel", "husk-keeper"])
+@pytest.mark.stderr(r"the sandbox has level full-nocg", r"the sandbox has ended", r"the worker ")
+def test_the_proxy_ends_with_its_front_and_with_its_keeper(start_kernel: Any, tmp_path: Path, whose: str) -> None:
+    kernel = start_kernel(
+        args=["--profile", profile(tmp_path, 'policy = "proxy"; allow = ( "a.example:1" );')], expect_exit=(0, -9)
+    )
+    kernel.connect().execute("1+1").ok()
+    below = {p.name: p.pid for p in descendants(kernel.pid)}
+    assert "husk-proxy" in below
+    os.kill(kernel.pid if whose == "husk-kernel" else below[whose], signal.SIGKILL)
+    wait_until(lambda: all(p.pid != below["husk-proxy"] or p.state == "Z" for p in processes()), "no proxy")
 
 
 @pytest.mark.stderr(r"the sandbox has level full-nocg")
