@@ -74,7 +74,14 @@ real_programs() {
 	pytest_folder tests/notebooks
 }
 
+# The sandbox where there is nothing but cgroup v2: another release, another kernel, other users.
+virtual_machine() {
+	step "A virtual machine with cgroup v2"
+	one "make check-vm" check-vm "$source_dir/tests/vm/run" --yes
+}
+
 clang_build
+virtual_machine
 if plain_build; then
 	bench_smoke
 	real_programs

@@ -25,7 +25,7 @@ fi
 if command -v shellcheck >/dev/null; then
 	# Empty assignments and lists of words are meant as they are written; lib.sh is sourced.
 	shellcheck --severity=warning --exclude=SC1007,SC1091,SC2034,SC2046,SC2154 --shell=bash \
-		tools/check tools/quickstart tools/venv tools/debian13 .ci/run tools/*.sh || status=1
+		tools/check tools/quickstart tools/venv tools/debian13 .ci/run tools/*.sh tests/vm/run tests/vm/*.sh || status=1
 	echo "check-style: shellcheck has judged"
 else
 	echo "check-style: no shellcheck on PATH, left out"

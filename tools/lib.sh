@@ -33,6 +33,21 @@ build_packages() {
 		nettle-dev libconfig-dev libsodium-dev libsqlite3-dev $msgpack python3-dev python3-venv
 }
 
+# What a Debian 13 tree has, for building husk and running its tests.
+debian13_packages() {
+	echo autoconf automake gcc libc6-dev make pkg-config procps xz-utils \
+		libzmq3-dev nettle-dev libconfig-dev libsodium-dev libsqlite3-dev libmsgpack-c-dev libcmocka-dev libjansson-dev \
+		python3-dev python3-venv \
+		python3-ipython python3-jupyter-client python3-ipykernel python3-matplotlib python3-numpy python3-pandas \
+		python3-debugpy python3-hypothesis python3-ipywidgets python3-jsonschema python3-jupyter-kernel-test python3-msgpack \
+		python3-psutil python3-pytest python3-pytest-timeout python3-trio python3-zmq
+}
+
+# This machine's own mirror of Debian, else mmdebstrap's default.
+debian_mirror() {
+	apt-get indextargets 'Origin: Debian' --format '$(REPO_URI)' 2>/dev/null | grep -m1 '/debian/*$' || true
+}
+
 # apt_need WHY PACKAGE...: installs those that are missing, after it has said so and was allowed to.
 apt_need() {
 	local why=$1 package answer missing=() sudo=()

@@ -22,15 +22,6 @@
 
 static const char *parent;
 
-static inline struct limits no_limits(void)
-{
-	struct limits l;
-
-	for (size_t i = 0; i < LIMIT_COUNT; i++)
-		l.value[i] = LIMITS_NONE;
-	return l;
-}
-
 /* What the test that runs has made, for its teardown. */
 static struct cgroup *made[4];
 
@@ -62,7 +53,7 @@ static inline struct cgroup *make(const char *name)
 
 static inline void limit(struct cgroup *c, enum limit which, uint64_t value)
 {
-	struct limits l = no_limits();
+	struct limits l = limits_unlimited();
 	struct error err;
 
 	l.value[which] = value;

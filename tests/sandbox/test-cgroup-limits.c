@@ -287,7 +287,7 @@ static void test_time_is_counted(void **state)
 static void test_the_share_of_cpu_is_set(void **state)
 {
 	struct cgroup *c = make("test-share");
-	struct limits l = no_limits();
+	struct limits l = limits_unlimited();
 	struct error err;
 	char text[64];
 	int r;
@@ -315,7 +315,7 @@ static void test_the_share_of_cpu_is_set(void **state)
 static void test_limits_that_cannot_be_set_are_named(void **state)
 {
 	struct cgroup *c = make("test-named");
-	struct limits l = no_limits();
+	struct limits l = limits_unlimited();
 	struct error err;
 	int fd = c->file[CGROUP_FILE_pids_max], quota = c->file[CGROUP_FILE_cpu_quota];
 

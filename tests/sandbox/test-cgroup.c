@@ -333,7 +333,7 @@ static void give(const struct cgroup_place *place)
 
 static int use_given(void)
 {
-	struct limits l = no_limits();
+	struct limits l = limits_unlimited();
 	struct cgroup *c;
 	struct error err;
 	int n;
