@@ -73,7 +73,8 @@ int cgroup_open_files(struct cgroup *c, const struct cgroup_group *g, struct err
 		c->file[i] = openat(g->fd, name, file_rows[i].access | O_CLOEXEC | O_NOFOLLOW);
 		if (c->file[i] >= 0 || (errno == ENOENT && !file_rows[i].is_needed))
 			continue;
-		return error_set(err, -errno, "%s of the control group %s cannot be opened: %s", name, c->name, strerror(errno));
+		return error_set(err, -errno,
+		    "%s of the control group %s cannot be opened: %s", name, c->name, strerror(errno));
 	}
 	return 0;
 }

@@ -23,6 +23,7 @@
 
 #define MAX_PROC_TEXT ((size_t)4 << 20)
 #define MAX_MOVES 4096 /* processes that are moved to the leaf */
+#define MAX_ATTEMPTS 8
 #define ADVICE "run it as root, or under systemd with Delegate=yes (systemd-run --user -p Delegate=yes)"
 
 static const struct {
@@ -347,23 +348,34 @@ static int empty_into_leaf(int fd)
 	return -EBUSY;
 }
 
-/* Hands controllers down: all of needed, and those of wanted that can be had. */
-static int hand_down(int fd, uint32_t needed, uint32_t wanted)
+/* All of needed, and those of wanted that can be had. */
+static int write_controllers(int fd, uint32_t needed, uint32_t wanted)
 {
-	int r = 0;
-
-	if ((controllers_of(fd, "cgroup.subtree_control") & needed) != needed)
-		r = empty_into_leaf(fd);
-	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(controller_names); i++) {
+	for (size_t i = 0; i < ARRAY_SIZE(controller_names); i++) {
 		char text[16];
-		int w;
+		int r;
 
 		if (!((needed | wanted) & controller_names[i].bit))
 			continue;
 		(void)snprintf(text, sizeof(text), "+%s", controller_names[i].name);
-		w = cgroup_write_at(fd, "cgroup.subtree_control", text);
-		if (needed & controller_names[i].bit)
-			r = w;
+		r = cgroup_write_at(fd, "cgroup.subtree_control", text);
+		if (r < 0 && (needed & controller_names[i].bit))
+			return r;
+	}
+	return 0;
+}
+
+/* Whoever starts processes in the group at the same time may be in the way, but not for ever. */
+static int hand_down(int fd, uint32_t needed, uint32_t wanted)
+{
+	int r = -EBUSY;
+
+	for (unsigned i = 0; r == -EBUSY && i < MAX_ATTEMPTS; i++) {
+		r = 0;
+		if ((controllers_of(fd, "cgroup.subtree_control") & needed) != needed)
+			r = empty_into_leaf(fd);
+		if (r == 0)
+			r = write_controllers(fd, needed, wanted);
 	}
 	return r;
 }
@@ -428,8 +440,9 @@ static int find_v2(const struct cgroup_mount *m, const char *parent, uint32_t ne
 	if (mount_fd < 0)
 		return error_set(err, mount_fd, "%s cannot be used: %s", m->point, strerror(-mount_fd));
 	if (parent && !may_enter(mount_fd, m->own, parent))
-		return error_set(err, -ENOTSUP, "processes cannot be moved from the control group %s to %s; start this one in a group beside or below the "
-		    "latter, or " ADVICE, m->own, parent);
+		return error_set(err, -ENOTSUP,
+		    "processes cannot be moved from the control group %s to %s; start this one in a group beside or "
+		    "below the latter, or " ADVICE, m->own, parent);
 	(void)snprintf(path, sizeof(path), "%s", parent ? parent : m->own);
 	if (!parent)
 		leave_leaf(path);
@@ -439,7 +452,8 @@ static int find_v2(const struct cgroup_mount *m, const char *parent, uint32_t ne
 		int r = fd < 0 ? fd : judge(fd, path, needed, wanted, &has);
 
 		if (r < 0)
-			return error_set(err, r, "the control group %s of %s cannot be used: %s", path, m->point, strerror(-r));
+			return error_set(err, r,
+			    "the control group %s of %s cannot be used: %s", path, m->point, strerror(-r));
 		if (r > 0)
 			return set_place(ret, m, path, has, STEAL_FD(fd));
 		if (parent || !path[1])
@@ -460,8 +474,8 @@ void cgroup_places_close(struct cgroup_place *places, size_t n)
 		closep(&places[i].fd);
 }
 
-static int find_v1_places(const struct cgroup_mounts *mounts, const char *parent, uint32_t *need, struct cgroup_place *places,
-    size_t *n, struct error *err)
+static int find_v1_places(const struct cgroup_mounts *mounts, const char *parent, uint32_t *need,
+    struct cgroup_place *places, size_t *n, struct error *err)
 {
 	for (size_t i = 0; i < mounts->n && *n < CGROUP_MAX_ATTACH - 1; i++) {
 		const struct cgroup_mount *m = &mounts->mount[i];
@@ -473,7 +487,8 @@ static int find_v1_places(const struct cgroup_mounts *mounts, const char *parent
 			continue;
 		fd = open_group(m, path);
 		if (fd < 0)
-			return error_set(err, fd, "the control group %s of %s cannot be opened: %s", path, m->point, strerror(-fd));
+			return error_set(err, fd,
+			    "the control group %s of %s cannot be opened: %s", path, m->point, strerror(-fd));
 		(void)set_place(&places[(*n)++], m, path, does, fd);
 		*need &= ~does;
 	}
@@ -510,7 +525,8 @@ static int find_v2_place(const struct cgroup_mounts *mounts, const char *parent,
 	return 1;
 }
 
-int cgroup_find_places(const char *parent, struct cgroup_place places[CGROUP_MAX_ATTACH], size_t *ret_n, struct error *err)
+int cgroup_find_places(const char *parent, struct cgroup_place places[CGROUP_MAX_ATTACH], size_t *ret_n,
+    struct error *err)
 {
 	_cleanup_(freep) struct cgroup_mounts *mounts = calloc(1, sizeof(*mounts));
 	uint32_t need = CGROUP_MEMORY | CGROUP_PIDS | CGROUP_CPU | CGROUP_CPUACCT;
@@ -527,8 +543,9 @@ int cgroup_find_places(const char *parent, struct cgroup_place places[CGROUP_MAX
 	if (r > 0)
 		n++;
 	if (r >= 0 && need & ~CGROUP_CPU)
-		r = error_set(err, -ENOTSUP, "this process sees no control groups with memory, pids and the use of CPU; "
-		    "see that cgroup2 is mounted at /sys/fs/cgroup, and " ADVICE);
+		r = error_set(err, -ENOTSUP,
+		    "this process sees no control groups with memory, pids and the use of CPU; see that cgroup2 is "
+		    "mounted at /sys/fs/cgroup, and " ADVICE);
 	if (r < 0) {
 		cgroup_places_close(places, n);
 		return r;

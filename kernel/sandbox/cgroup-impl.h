@@ -24,7 +24,7 @@ struct cgroup_mount {
 	bool is_v2;
 	uint32_t controllers; /* v1: those of the mount; v2: what v1 does not have is found later */
 	char point[CGROUP_PATH_MAX];
-	char own[CGROUP_PATH_MAX]; /* this process' group, from the mount point: "/", "/a/b"; "" when it cannot be seen from there */
+	char own[CGROUP_PATH_MAX]; /* this process' group, from the mount point: "/", "/a/b"; "": not to be seen there */
 };
 
 struct cgroup_mounts {
@@ -89,7 +89,8 @@ struct cgroup_place {
 };
 
 /* Places for all that is needed, at most one for each hierarchy. */
-int cgroup_find_places(const char *parent, struct cgroup_place places[CGROUP_MAX_ATTACH], size_t *ret_n, struct error *err) must_check;
+int cgroup_find_places(const char *parent, struct cgroup_place places[CGROUP_MAX_ATTACH], size_t *ret_n,
+    struct error *err) must_check;
 void cgroup_places_close(struct cgroup_place *places, size_t n);
 
 /* cgroup-files.c */

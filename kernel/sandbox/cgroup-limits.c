@@ -39,15 +39,18 @@ static int write_text(struct cgroup *c, enum cgroup_file file, bool is_v2, const
 	int e;
 
 	if (c->file[file] < 0)
-		return error_set(err, -ENOTSUP, "the control group %s has no %s, which was to be %s", c->description, name, text);
+		return error_set(err, -ENOTSUP,
+		    "the control group %s has no %s, which was to be %s", c->description, name, text);
 	if (write(c->file[file], text, strlen(text)) >= 0)
 		return 0;
 	e = errno;
-	return error_set(err, -e, "%s of the control group %s cannot be %s: %s", name, c->description, text, strerror(e));
+	return error_set(err, -e,
+	    "%s of the control group %s cannot be %s: %s", name, c->description, text, strerror(e));
 }
 
 /* A number, or the version's word for no limit. */
-static int write_value(struct cgroup *c, enum cgroup_file file, bool is_v2, uint64_t value, const char *none, struct error *err)
+static int write_value(struct cgroup *c, enum cgroup_file file, bool is_v2, uint64_t value, const char *none,
+    struct error *err)
 {
 	char text[32];
 
@@ -227,7 +230,8 @@ int cgroup_set_memory(struct cgroup *c, uint64_t quota, uint64_t base, struct er
 
 	if (quota != LIMITS_NONE) {
 		if (quota > INT64_MAX / 4 || base > INT64_MAX / 4)
-			return error_set(err, -EINVAL, "a memory limit of %" PRIu64 " bytes is not in 0..2^61", MAX(quota, base));
+			return error_set(err, -EINVAL,
+			    "a memory limit of %" PRIu64 " bytes is not in 0..2^61", MAX(quota, base));
 		soft = base + quota;
 		hard = soft + headroom(quota);
 	}
@@ -236,9 +240,11 @@ int cgroup_set_memory(struct cgroup *c, uint64_t quota, uint64_t base, struct er
 	/* v2 would kill at once. */
 	r = cgroup_read_memory(c, &used);
 	if (r < 0)
-		return error_set(err, r, "the memory of the control group %s cannot be read: %s", c->description, strerror(-r));
+		return error_set(err, r,
+		    "the memory of the control group %s cannot be read: %s", c->description, strerror(-r));
 	if (used >= hard)
-		return error_set(err, -EBUSY, "memory cannot be limited to %" PRIu64 " bytes, for %" PRIu64 " are in use", hard, used);
+		return error_set(err, -EBUSY,
+		    "memory cannot be limited to %" PRIu64 " bytes, for %" PRIu64 " are in use", hard, used);
 	r = c->memory_is_v2 ? set_memory_v2(c, soft, hard, err) : set_hard_v1(c, hard, err);
 	if (r == 0)
 		r = set_event(c, soft, err);
@@ -282,8 +288,9 @@ static int set_cpu(struct cgroup *c, uint64_t percent, struct error *err)
 	if (percent == LIMITS_NONE && c->file[CGROUP_FILE_cpu_quota] < 0)
 		return 0;
 	if (c->file[CGROUP_FILE_cpu_quota] < 0)
-		return error_set(err, -ENOTSUP, "the share of CPU cannot be limited to %" PRIu64 " %%: the control group %s has no cpu controller",
-		    percent, c->description);
+		return error_set(err, -ENOTSUP,
+		    "the share of CPU cannot be limited to %" PRIu64 " %%: the control group %s has no cpu "
+		    "controller; start husk under systemd with Delegate=yes", percent, c->description);
 	if (c->cpu_is_v2) {
 		(void)snprintf(text, sizeof(text), "max %d", CPU_PERIOD_USEC);
 		if (percent != LIMITS_NONE)

@@ -69,13 +69,15 @@ static int make_group(struct cgroup *c, struct cgroup_place *place, struct error
 
 		return place->does == CGROUP_KILL && e != EEXIST ? 1 : make_failed(c, place, e, err);
 	}
-	*g = (struct cgroup_group){ .is_v2 = place->is_v2, .does = place->does, .parent_fd = STEAL_FD(place->fd), .fd = -1, .attach_fd = -1 };
+	*g = (struct cgroup_group){ .is_v2 = place->is_v2, .does = place->does, .fd = -1, .attach_fd = -1 };
+	g->parent_fd = STEAL_FD(place->fd);
 	c->n_groups++;
 	g->fd = openat(g->parent_fd, c->name, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
 	if (g->fd >= 0)
 		g->attach_fd = openat(g->fd, g->is_v2 ? "cgroup.procs" : "tasks", O_WRONLY | O_CLOEXEC | O_NOFOLLOW);
 	if (g->attach_fd < 0)
-		return error_set(err, -errno, "the control group %s cannot be opened in %s: %s", c->name, place->path, strerror(errno));
+		return error_set(err, -errno,
+		    "the control group %s cannot be opened in %s: %s", c->name, place->path, strerror(errno));
 	c->memory_is_v2 |= g->is_v2 && (g->does & CGROUP_MEMORY);
 	c->cpu_is_v2 |= g->is_v2 && (g->does & CGROUP_CPU);
 	c->cpuacct_is_v2 |= g->is_v2 && (g->does & CGROUP_CPUACCT);
@@ -117,10 +119,12 @@ int cgroup_new(const char *name, const char *parent, struct cgroup **ret, struct
 		name = own;
 	}
 	if (!cgroup_name_is_valid(name))
-		return error_set(err, -EINVAL, "the name of a control group is 1 to %d of a-z, A-Z, 0-9, \"-\", \"_\" and \".\", without \".\" in front",
-		    CGROUP_NAME_MAX);
+		return error_set(err, -EINVAL,
+		    "the name of a control group is 1 to %d of a-z, A-Z, 0-9, \"-\", \"_\" and \".\", without \".\" "
+		    "in front", CGROUP_NAME_MAX);
 	if (parent && !cgroup_path_is_valid(parent))
-		return error_set(err, -EINVAL, "the parent of a control group is an absolute path in normal form of fewer than %d bytes",
+		return error_set(err, -EINVAL,
+		    "the parent of a control group is an absolute path in normal form of fewer than %d bytes",
 		    CGROUP_PATH_MAX);
 	r = cgroup_find_places(parent, places, &n, err);
 	if (r < 0)

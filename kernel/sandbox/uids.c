@@ -93,8 +93,8 @@ static bool is_mapped(const struct uids_range *range, const char *map)
 	for (const char *line = text; line && *line; line = strchr(line, '\n'), line += line != NULL) {
 		uint64_t inside, outside, count;
 
-		if (sscanf(line, "%" SCNu64 " %" SCNu64 " %" SCNu64, &inside, &outside, &count) == 3 && range->first >= inside &&
-		    (uint64_t)range->first + range->count <= inside + count)
+		if (sscanf(line, "%" SCNu64 " %" SCNu64 " %" SCNu64, &inside, &outside, &count) == 3 &&
+		    range->first >= inside && (uint64_t)range->first + range->count <= inside + count)
 			return true;
 	}
 	return false;
@@ -144,8 +144,9 @@ static int open_locks(const char *directory, struct error *err)
 	if (dir_fd < 0 || fstat(dir_fd, &st) < 0)
 		return error_set(err, -errno, "%s cannot be opened: %s", directory, strerror(errno));
 	if (st.st_uid != geteuid() || (st.st_mode & 077))
-		return error_set(err, -EPERM, "%s is of user %u with mode %03o; it must be of user %u with mode 700", directory,
-		    st.st_uid, st.st_mode & 0777, geteuid());
+		return error_set(err, -EPERM,
+		    "%s is of user %u with mode %03o; it must be of user %u with mode 700",
+		    directory, st.st_uid, st.st_mode & 0777, geteuid());
 	fd = openat(dir_fd, LOCK_FILE, O_RDWR | O_CREAT | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return error_set(err, -errno, "%s/" LOCK_FILE " cannot be opened: %s", directory, strerror(errno));
@@ -191,8 +192,9 @@ int uids_lease(const char *directory, const struct uids_range *range, struct uid
 	unsigned leases = MIN(r.count / UIDS_PER_LEASE, (unsigned)UIDS_MAX_LEASES);
 
 	if (leases == 0 || r.first == 0 || !is_mapped(&r, "/proc/self/uid_map") || !is_mapped(&r, "/proc/self/gid_map"))
-		return error_set(err, -EINVAL, "the user ids %u to %u are not all there in this user namespace; give husk others in /etc/subuid (husk:FIRST:COUNT)",
-		    r.first, r.first + r.count - 1);
+		return error_set(err, -EINVAL,
+		    "the user ids %u to %u are not all there in this user namespace; give husk others in "
+		    "/etc/subuid (husk:FIRST:COUNT)", r.first, r.first + r.count - 1);
 	fd = open_locks(directory ? directory : DEFAULT_DIRECTORY, err);
 	if (fd < 0)
 		return fd;
@@ -208,7 +210,8 @@ int uids_lease(const char *directory, const struct uids_range *range, struct uid
 		*ret = (struct uids){ .front = first, .holder = first + 1, .tenant = first + 2, .lock_fd = STEAL_FD(fd) };
 		return 0;
 	}
-	return error_set(err, -EAGAIN, "all %u leases of the user ids %u to %u are in use; end kernels, or give husk more in /etc/subuid",
+	return error_set(err, -EAGAIN,
+	    "all %u leases of the user ids %u to %u are in use; end kernels, or give husk more in /etc/subuid",
 	    leases, r.first, r.first + r.count - 1);
 }
 

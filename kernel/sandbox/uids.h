@@ -31,7 +31,7 @@ struct uids {
 	uid_t front;
 	uid_t holder;
 	uid_t tenant;
-	int lock_fd; /* whoever cleans up keeps it; a front that has given up root closes its copy, with which it could lock others' numbers */
+	int lock_fd; /* whoever cleans up keeps it; a front that gives up root closes its copy: it could lock others' numbers */
 };
 
 /*

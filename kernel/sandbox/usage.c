@@ -13,7 +13,7 @@
 #include <unistd.h>
 
 #define USEC_PER_SECOND 1000000u
-#define MAX_GENERATIONS 256 /* passes in which descendants are found; a family that is deeper has more processes than any limit */
+#define MAX_GENERATIONS 256 /* passes in which descendants are found: no family is deeper by accident */
 
 struct process {
 	pid_t pid;
@@ -53,8 +53,8 @@ static bool read_stat(int proc_fd, pid_t pid, struct process *ret)
 	long long waited_user, waited_system, threads;
 	int parent;
 
-	if (!p || sscanf(p + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %lld", &parent, &user, &system,
-		       &waited_user, &waited_system, &threads) != 6)
+	if (!p || sscanf(p + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %lld",
+		      &parent, &user, &system, &waited_user, &waited_system, &threads) != 6)
 		return false;
 	*ret = (struct process){
 		.pid = pid,

@@ -43,7 +43,7 @@ for mode in $(cat /vm/job/modes); do
 	# What a job leaves behind may hold the pipe: tee is waited for, but not for ever.
 	run_in_mode "$mode" > >(tee "$results/$mode.log") 2>&1
 	status=$?
-	left=$(find /sys/fs/cgroup -type d -name 'husk-*' ! -name 'husk-leaf' ! -name 'husk-vm.service' | head -n 5)
+	left=$(find /sys/fs/cgroup -type d -name 'husk-*' ! -name husk-leaf ! -name '*.service' | head -n 5)
 	if [ -n "$left" ]; then
 		echo "husk-vm: groups are left: $left"
 		[ $status != 0 ] || status=99
