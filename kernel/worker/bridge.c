@@ -10,13 +10,14 @@
 #include "kernel/worker/exceptions.h"
 #include "kernel/worker/hooks.h"
 #include "kernel/worker/interrupt.h"
+#include "kernel/worker/memory.h"
 #include "kernel/worker/murmur2.h"
 #include "kernel/worker/output.h"
 #include "kernel/worker/peer.h"
 #include "kernel/worker/stream.h"
 #include "protocol/base/clock.h"
 #include "protocol/link/link.h"
-#include "protocol/link/ring.h"
+#include "protocol/link/reason.h"
 
 /* ---- the link ---- */
 
@@ -224,6 +225,61 @@ static PyObject *bridge_interruption(PyObject *module, PyObject *args)
 	return exceptions_new(&cause);
 }
 
+/* ---- memory ---- */
+
+static PyObject *bridge_limit_memory(PyObject *module, PyObject *value)
+{
+	unsigned long long limit = PyLong_AsUnsignedLongLong(value);
+	struct error err;
+
+	(void)module;
+	if (limit == (unsigned long long)-1 && PyErr_Occurred() != NULL)
+		return NULL;
+	if (memory_limit(limit, &err) < 0) {
+		PyErr_SetString(PyExc_RuntimeError, err.text);
+		return NULL;
+	}
+	Py_RETURN_NONE;
+}
+
+static PyObject *bridge_limit_turn(PyObject *module, PyObject *args)
+{
+	unsigned int turn;
+	unsigned long long limit;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "IK:limit_turn", &turn, &limit))
+		return NULL;
+	memory_limit_turn(turn, limit);
+	Py_RETURN_NONE;
+}
+
+static PyObject *bridge_count_memory(PyObject *module, PyObject *on)
+{
+	int r = PyObject_IsTrue(on);
+
+	(void)module;
+	if (r < 0)
+		return NULL;
+	memory_count(r > 0);
+	Py_RETURN_NONE;
+}
+
+static PyObject *bridge_make_room(PyObject *module, PyObject *unused)
+{
+	char text[REASON_MESSAGE_MAX];
+	struct cause cause;
+
+	(void)module;
+	(void)unused;
+	if (!memory_is_limited())
+		Py_RETURN_NONE;
+	memory_make_room();
+	cause = memory_cause();
+	reason_message(cause.reason, cause.limit, cause.used, text);
+	return PyUnicode_FromString(text);
+}
+
 /* ---- life ---- */
 
 static PyObject *bridge_confine(PyObject *module, PyObject *unused)
@@ -362,6 +418,10 @@ static PyMethodDef methods[] = {
 	{ "set_attention", bridge_set_attention, METH_O, "The function to call when a frame does not wait for the cell's end." },
 	{ "interrupt_thread", bridge_interrupt_thread, METH_VARARGS, "Raises in the thread of that identifier." },
 	{ "interruption", bridge_interruption, METH_VARARGS, "The exception of a reason." },
+	{ "limit_memory", bridge_limit_memory, METH_O, "Limits what the process takes from now on." },
+	{ "limit_turn", bridge_limit_turn, METH_VARARGS, "limit_turn(turn, limit): a smaller limit for that turn." },
+	{ "count_memory", bridge_count_memory, METH_O, "False: what is taken until True is not counted." },
+	{ "make_room", bridge_make_room, METH_NOARGS, "Opens the reserve for a report; what a refusal is told with, or None." },
 	{ "confine", bridge_confine, METH_NOARGS, "Applies the sandbox; names of the layers applied." },
 	{ "in_child", bridge_in_child, METH_NOARGS, "True in a process forked from this worker." },
 	{ "adopt", bridge_adopt, METH_NOARGS, "Makes a forked process a worker with the links on its descriptors 3 to 7." },
@@ -393,6 +453,7 @@ static const struct {
 	{ "STATUS_OK", LINK_STATUS_OK },
 	{ "STATUS_ERROR", LINK_STATUS_ERROR },
 	{ "STATUS_ABORTED", LINK_STATUS_ABORTED },
+	{ "REPLY_MEMORY_REFUSED", LINK_REPLY_MEMORY_REFUSED },
 };
 
 static struct PyModuleDef definition = {

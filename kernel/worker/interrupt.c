@@ -9,6 +9,7 @@
 #include "kernel/worker/embedded.h"
 #include "kernel/worker/exceptions.h"
 #include "kernel/worker/hooks.h"
+#include "kernel/worker/memory.h"
 #include "kernel/worker/output.h"
 #include "protocol/base/clock.h"
 #include "protocol/link/ring.h"
@@ -36,8 +37,9 @@ static PyObject *attention; /* called for a signal that asks for no interrupt; N
 /* ---- whose frame is it ---- */
 
 enum owner {
-	OWNER_OTHER, /* a library, IPython */
+	OWNER_OTHER, /* a library */
 	OWNER_HUSK,
+	OWNER_SHELL,  /* IPython */
 	OWNER_LOOP,   /* asyncio and what it waits with */
 	OWNER_TENANT, /* code of the user's module */
 };
@@ -68,24 +70,28 @@ static enum owner owner_of(PyFrameObject *frame)
 		return OWNER_OTHER;
 	if (strcmp(name, "__main__") == 0)
 		return OWNER_TENANT;
+	if (strncmp(name, "IPython.", 8) == 0)
+		return OWNER_SHELL;
 	return strncmp(name, "asyncio.", 8) == 0 || strcmp(name, "selectors") == 0 ? OWNER_LOOP : OWNER_OTHER;
 }
 
 /*
  * Whether code of the user's module is among the frames that run, or an event loop that works for it. A loop that waits
- * always counts; one that is in a callback counts with strict false alone, because the callback may be IPython's report.
+ * always counts; one that is in a callback counts with strict false alone, and not when the callback is IPython's report.
  */
 static bool tenant_runs(PyFrameObject *frame, bool strict)
 {
 	PyFrameObject *back;
 	bool found = false;
 	bool in_callback = false;
+	bool in_shell = false;
 
 	Py_XINCREF((PyObject *)frame);
 	for (; frame != NULL && !found; frame = back) {
 		enum owner owner = owner_of(frame);
 
-		found = owner == OWNER_TENANT || (owner == OWNER_LOOP && !(strict && in_callback));
+		found = owner == OWNER_TENANT || (owner == OWNER_LOOP && !in_shell && !(strict && in_callback));
+		in_shell = in_shell || owner == OWNER_SHELL;
 		in_callback = in_callback || owner == OWNER_OTHER || owner == OWNER_HUSK;
 		back = PyFrame_GetBack(frame);
 		Py_DECREF((PyObject *)frame);
@@ -276,8 +282,10 @@ int interrupt_arm(uint32_t turn)
 	if (check_main_thread() < 0)
 		return -1;
 	state.turn = turn;
-	if (atomic_fetch_add(&state.armed, 1) == 0)
+	if (atomic_fetch_add(&state.armed, 1) == 0) {
 		atomic_store(&state.external, false);
+		memory_enter(turn);
+	}
 	stage = wanted_stage();
 	/* The front's first signal may have come before we were armed; one that was raised already is not repeated. The trace
 	 * goes on where a cell that awaits is run in steps. */
@@ -295,8 +303,10 @@ void interrupt_disarm(void)
 {
 	if (atomic_load(&state.armed) == 0)
 		return;
-	if (atomic_fetch_sub(&state.armed, 1) == 1)
+	if (atomic_fetch_sub(&state.armed, 1) == 1) {
 		clear_sticky();
+		memory_leave();
+	}
 }
 
 PyObject *interrupt_guard(uint32_t turn, PyObject *func, PyObject *args)
@@ -321,6 +331,29 @@ void interrupt_adopt(void)
 	clear_sticky();
 	state.turn = 0;
 	state.raised_turn = 0;
+	memory_leave();
+}
+
+int interrupt_refused(const struct cause *cause, bool again)
+{
+	PyFrameObject *borrowed_frame = PyEval_GetFrame();
+
+	if (atomic_load(&state.armed) == 0 || state.attending)
+		return 0;
+	if (state.raised_turn == state.turn && !tenant_runs(borrowed_frame, true))
+		return 0;
+	state.cause = *cause;
+	state.raised_turn = state.turn;
+	state.raised_usec = clock_monotonic_usec();
+	if (again && tenant_runs(borrowed_frame, true))
+		set_sticky();
+	exceptions_raise(cause);
+	return -1;
+}
+
+unsigned long interrupt_main_thread(void)
+{
+	return main_thread;
 }
 
 int interrupt_thread(unsigned long thread, const struct cause *cause)

@@ -12,6 +12,7 @@
 #ifndef HUSK_WORKER_INTERRUPT_H
 #define HUSK_WORKER_INTERRUPT_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "kernel/worker/exceptions.h"
@@ -26,6 +27,13 @@ PyObject *interrupt_guard(uint32_t turn, PyObject *func, PyObject *args);
 /* 0, or -1 with an exception: not the main thread, or the turn's interrupt came before. */
 int interrupt_arm(uint32_t turn) must_check;
 void interrupt_disarm(void);
+
+/* Memory was refused to the code that runs: raises in it unless that would only break a report, with the trace when it is
+ * not the first time. -1 with the exception. */
+int interrupt_refused(const struct cause *cause, bool again) must_check;
+
+/* The thread that interrupts are raised in. */
+unsigned long interrupt_main_thread(void);
 
 /* After a fork: nothing is armed. */
 void interrupt_adopt(void);

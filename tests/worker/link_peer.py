@@ -239,13 +239,13 @@ class Worker:
         self.expect("READY")
         return hello
 
-    def execute(self, code: str, flags: int = 2, metadata: bytes = b"{}") -> int:
-        """Sends EXECUTE; returns its turn. The texts of earlier turns are forgotten."""
+    def execute(self, code: str, flags: int = 2, metadata: bytes = b"{}", memory: int | None = None) -> int:
+        """Sends EXECUTE; returns its turn. The texts of earlier turns are forgotten. memory: its smaller limit."""
         self.turn += 1
         self.texts.clear()
         self.frames.clear()
         header = b'{"msg_id":"%d","session":"s","msg_type":"execute_request","username":"u"}' % self.turn
-        self.send("EXECUTE", [self.turn, header, [b"client"], metadata, flags, code, None, self.turn])
+        self.send("EXECUTE", [self.turn, header, [b"client"], metadata, flags, code, None, self.turn, memory])
         return self.turn
 
     def reply(self, timeout: float = TIMEOUT) -> list[Any]:

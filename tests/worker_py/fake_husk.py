@@ -27,6 +27,7 @@ EXEC_SILENT, EXEC_STORE_HISTORY, EXEC_ALLOW_STDIN, EXEC_STOP_ON_ERROR = 1, 2, 4,
 DISPLAY_DATA, DISPLAY_UPDATE, DISPLAY_RESULT = 0, 1, 2
 MIME_TEXT, MIME_JSON = 0, 1
 STATUS_OK, STATUS_ERROR, STATUS_ABORTED = 0, 1, 2
+REPLY_MEMORY_REFUSED = 1
 FD = 3
 INTERRUPT_SIGNAL = signal.SIGUSR1
 
@@ -159,6 +160,15 @@ def interrupt_thread(thread: int, reason: int = 0, limit: int = 0, used: int = 0
     import ctypes
 
     return ctypes.pythonapi.PyThreadState_SetAsyncExc(ctypes.c_ulong(thread), ctypes.py_object(KeyboardInterrupt)) > 0
+
+
+def count_memory(on: bool) -> None:
+    """As the C function without a limit."""
+
+
+def make_room() -> "str | None":
+    """As the C function without a limit."""
+    return None
 
 
 def set_attention(callback: object) -> None:

@@ -17,6 +17,7 @@ DISPLAY_RESULT: int
 MIME_TEXT: int
 MIME_JSON: int
 STATUS_OK: int
+REPLY_MEMORY_REFUSED: int
 
 class Closed(Exception):
     """The other end of a link is gone."""
@@ -62,6 +63,18 @@ def interrupt_thread(thread: int, reason: int = 0, limit: int = 0, used: int = 0
 
 def interruption(reason: int = 0, limit: int = 0, used: int = 0, /) -> BaseException:
     """A new exception of a reason of reason.def; limit and used in its unit. 0: KeyboardInterrupt."""
+
+def limit_memory(limit: int, /) -> None:
+    """Limits what the process may take from now on, in bytes (specs/link.md 6). Once. RuntimeError when it cannot be done."""
+
+def limit_turn(turn: int, limit: int, /) -> None:
+    """A smaller limit while that turn runs."""
+
+def count_memory(on: bool, /) -> None:
+    """False: the shell is being built; what is taken until True is not counted."""
+
+def make_room() -> str | None:
+    """Lets the report of an error have all of the reserve. What a refusal is told with, None when nothing is limited."""
 
 def set_attention(callback: Callable[[], Any]) -> None:
     """The function called in the main thread, between two steps of a cell, when the front has sent an ATTACH meanwhile."""

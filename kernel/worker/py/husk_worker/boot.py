@@ -107,8 +107,10 @@ class Runtime:
             self.attach(fields[0], fields[1], fields[2], descriptors)
 
     def start(self, options: dict) -> None:
-        """Takes the options of START."""
+        """Takes the options of START. No byte of a tenant's has run yet."""
         self.options.update(options)
+        if options.get("memory_limit") is not None:
+            self._limit_memory(options["memory_limit"])
         if options.get("package_prefix"):
             from husk_worker import prefix
 
@@ -117,6 +119,13 @@ class Runtime:
         if isinstance(names, dict):
             self.cold.ns.update(names)
         self.cold.go_on_at(options.get("execution_count", 1))
+
+    def _limit_memory(self, limit: int) -> None:
+        try:
+            _husk.limit_memory(limit)
+        except (RuntimeError, OverflowError, TypeError) as error:
+            self.link.send(_husk.FATAL, "internal", str(error))
+            _husk.exit(1)
 
     def answer(self, executor: Executor, request: Request) -> None:
         """Serves one REQUEST: exactly one ANSWER."""
@@ -208,10 +217,12 @@ class Runtime:
                 raise RuntimeError("the shell is needed while it is built")
             self._building = _thread.get_ident()
             try:
+                _husk.count_memory(False)
                 from husk_worker import adopt
 
                 adopt.build(self, cell)
             finally:
+                _husk.count_memory(True)
                 self._building = None
             if cell is not None:
                 self.executor.shell_runner()  # it remembers what belongs to that cell, whatever subshells run meanwhile

@@ -1,7 +1,12 @@
 # SPDX-License-Identifier: Apache-2.0
 """Texts of exceptions that may themselves be hostile, and the plain traceback of a shell without IPython."""
 
+import _husk
+
 INTERRUPTS = (KeyboardInterrupt, MemoryError)  # what an interrupt may raise (specs/link.md 5.6)
+_MAX_FRAMES = 100  # of a traceback of code that ran out of memory
+_MAX_CHAIN = 4  # exceptions that came before it
+_MAX_LINKS = 10_000_000  # of such a chain that are looked at
 _MAX_EVALUE = 4 << 20  # characters; an error travels in one frame
 
 
@@ -25,6 +30,56 @@ def is_interrupt(error: BaseException) -> bool:
     return isinstance(error, KeyboardInterrupt) or (isinstance(error, MemoryError) and hasattr(error, "what"))
 
 
+def make_room(error: BaseException) -> None:
+    """Called before an exception is reported: one that comes from a refusal of memory gets room for it, and its text."""
+    if isinstance(error, MemoryError):
+        text = _husk.make_room()
+        if text is not None and was_refused(error):
+            error.args = error.args or (text,)
+            _shorten(error)
+
+
+def _shorten(error: BaseException) -> None:
+    """Drops a long chain of exceptions and the far end of a long traceback: memory may have ended in a deep recursion.
+
+    The frames at that end hold all the others.
+    """
+    trace, n = error.__traceback__, 1
+    while trace is not None and n < _MAX_FRAMES:
+        trace, n = trace.tb_next, n + 1
+    if trace is not None:
+        trace.tb_next = None
+    before, n = error.__context__, 0
+    while before is not None and n < _MAX_CHAIN:
+        before, n = before.__context__, n + 1
+    if before is None:
+        return
+    # Python has a last MemoryError for all who get no other: it is never freed, nor is what it holds.
+    before, error.__cause__, error.__context__ = error.__context__, None, None
+    while before is not None and n < _MAX_LINKS:
+        after = before.__context__
+        before.__traceback__ = before.__cause__ = before.__context__ = None
+        before, n = after, n + 1
+
+
+def was_refused(error: BaseException) -> bool:
+    """Whether an exception says that the limit has refused memory (specs/link.md 6.6): none of a raise statement does."""
+    if not isinstance(error, MemoryError):
+        return False
+    if hasattr(error, "what"):
+        return True
+    if _husk.make_room() is None:
+        return False
+    trace = error.__traceback__
+    if trace is None:
+        return True  # not even that could be had
+    while trace.tb_next is not None:
+        trace = trace.tb_next
+    import opcode
+
+    return trace.tb_frame.f_code.co_code[trace.tb_lasti] != opcode.opmap["RAISE_VARARGS"]
+
+
 def without_machinery(error: BaseException) -> BaseException:
     """The exception, its traceback shortened by the leading frames that belong to this package."""
     trace = error.__traceback__
@@ -46,6 +101,7 @@ def plain_traceback(error: BaseException) -> list[str]:
 
 def report(error: BaseException) -> tuple[str, str, list[str]]:
     """(ename, evalue, traceback lines) of an exception, as the error field of a REPLY."""
+    make_room(error)
     return name_of(error), text_of(error), plain_traceback(error)
 
 

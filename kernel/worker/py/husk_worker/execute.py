@@ -14,6 +14,7 @@ class Outcome:
     """What a cell's REPLY will say. status: _husk.STATUS_*; error: (ename, evalue, traceback lines) or None.
 
     history: None, True or (source, source_raw); payload, expressions: JSON text or None; output: text/plain or None.
+    refused: whether the error comes from a refusal of memory.
     """
 
     __slots__ = (
@@ -27,6 +28,7 @@ class Outcome:
         "output",
         "exit",
         "published",
+        "refused",
     )
 
     def __init__(self) -> None:
@@ -35,10 +37,11 @@ class Outcome:
         self.count = self.next_count = None
         self.payload = self.expressions = self.history = self.output = None
         self.exit = False
-        self.published = False
+        self.published = self.refused = False
 
-    def fail(self, ename: str, evalue: str, lines: list) -> None:
-        """Makes it an error reply."""
+    def fail(self, ename: str, evalue: str, lines: list, error: "BaseException | None" = None) -> None:
+        """Makes it an error reply. error: the exception itself."""
+        self.refused = error is not None and errors.was_refused(error)
         self.status = _husk.STATUS_ERROR
         self.error = (ename, evalue, [str(line) for line in lines])
 
@@ -65,6 +68,8 @@ class Executor:
         outcome = Outcome()
         self.link.begin(request)
         self.running = request.turn
+        if request.memory is not None and self.main:
+            _husk.limit_turn(request.turn, request.memory)
         escaped = None
         try:
             try:
@@ -213,7 +218,8 @@ class Executor:
                 report = None
         if report is None:
             report = errors.report(errors.without_machinery(error))
-        outcome.fail(*report)
+        ename, evalue, lines = report
+        outcome.fail(ename, evalue, lines, error)
 
     def _finish(self, request: object, outcome: Outcome) -> None:
         """Restores what a cell may have broken and sends the REPLY."""
@@ -240,6 +246,7 @@ class Executor:
             outcome.error,
             outcome.history,
             outcome.output,
+            _husk.REPLY_MEMORY_REFUSED if outcome.refused else 0,
         )
         if outcome.exit:
             self.runtime.exit(0)

@@ -32,12 +32,12 @@ class Request:
     """One EXECUTE or REQUEST: the raw JSON parts are parsed when somebody looks at them.
 
     turn: int; header_raw, metadata_raw, content_raw: bytes; identities, buffers: list of bytes.
-    flags, code, expressions_raw, count: of an EXECUTE (flags None for others).
+    flags, code, expressions_raw, count, memory: of an EXECUTE (flags None for others).
     """
 
     __slots__ = (
         "turn", "header_raw", "identities", "metadata_raw", "content_raw", "buffers", "flags", "code",
-        "expressions_raw", "count", "asked", "answered", "_header", "_metadata", "_content", "_parent",
+        "expressions_raw", "count", "memory", "asked", "answered", "_header", "_metadata", "_content", "_parent",
     )  # fmt: skip
 
     def __init__(self, turn, header_raw, identities, metadata_raw, content_raw=b"", buffers=()):
@@ -51,6 +51,7 @@ class Request:
         self.code = ""
         self.expressions_raw = None
         self.count = 0
+        self.memory = None
         self.asked = self.answered = 0
         self._header = self._metadata = self._content = self._parent = None
 
@@ -62,6 +63,8 @@ class Request:
         self.code = fields[5]
         self.expressions_raw = fields[6]
         self.count = fields[7]
+        if len(fields) > 8:
+            self.memory = fields[8]
         return self
 
     @classmethod

@@ -134,6 +134,7 @@ class PlainShell:
 
     def report(self, error: BaseException) -> tuple[str, str, list[str]]:
         """(ename, evalue, traceback lines) of an exception, cells named by their numbers."""
+        errors.make_room(error)
         error = errors.without_machinery(error)
         sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
         sys.last_exc = error
@@ -235,7 +236,7 @@ class PlainRunner:
     def _failed(self, outcome: object, error: BaseException) -> None:
         result = self.shell.last_execution_result
         result.error_in_exec = error
-        outcome.fail(*self.shell.report(error))
+        outcome.fail(*self.shell.report(error), error)
 
     def _collect(self, outcome: object) -> None:
         shell = self.shell
@@ -327,7 +328,7 @@ class PlainRunner:
         try:
             (guard or self.executor.guard)(request, func, *args)
         except BaseException as error:
-            outcome.fail(*self.report_escaped(error))
+            outcome.fail(*self.report_escaped(error), error)
         finally:
             self._collect(outcome)
 

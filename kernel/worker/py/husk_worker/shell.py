@@ -2,6 +2,7 @@
 """The InteractiveShell of a worker: everything of it that a front without terminal does in its own way."""
 
 import os
+import sys
 
 from IPython.core import page
 from IPython.core.autocall import ZMQExitAutocall
@@ -74,6 +75,7 @@ class ZMQInteractiveShell(InteractiveShell):
     _last_traceback = None
     _last_traceback_during_displayhook = False
     _last_error = ("Exception", "")
+    _last_refused = False
     _shown = None
     _info = None
     _printers = None
@@ -232,10 +234,16 @@ class ZMQInteractiveShell(InteractiveShell):
     def _tee(self, channel: str) -> _NoTee:
         return _NO_TEE
 
+    def showtraceback(self, exc_tuple: "tuple | None" = None, *args: object, **kwargs: object) -> None:
+        """As IPython's, with the memory that it takes."""
+        errors.make_room(exc_tuple[1] if exc_tuple else sys.exc_info()[1])
+        super().showtraceback(exc_tuple, *args, **kwargs)
+
     def _showtraceback(self, etype: type, evalue: BaseException, stb: list) -> None:
         """Publishes an error and keeps it for the reply."""
         stb = [str(line) for line in stb]
         self._last_error = (errors.name_of(etype), errors.text_of(evalue))
+        self._last_refused = errors.was_refused(evalue)
         if getattr(self.displayhook, "msg", None) is not None:
             self._last_traceback_during_displayhook = True
         link = links.here()

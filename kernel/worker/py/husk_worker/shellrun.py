@@ -53,7 +53,7 @@ class ShellRunner:
         try:
             (guard or self.executor.guard)(request, self._trapped, func, *args)
         except BaseException as error:
-            outcome.fail(*self.report_escaped(error))
+            outcome.fail(*self.report_escaped(error), error)
         finally:
             self._leave()
             self._collect(outcome)
@@ -184,9 +184,10 @@ class ShellRunner:
         shell = self.shell
         error = result.error_before_exec if result.error_before_exec is not None else result.error_in_exec
         if error is not None:
-            outcome.fail(errors.name_of(error), errors.text_of(error), shell._last_traceback or [])
+            outcome.fail(errors.name_of(error), errors.text_of(error), shell._last_traceback or [], error)
         elif shell._last_traceback_during_displayhook:
             outcome.fail(*shell._last_error, shell._last_traceback or [])
+            outcome.refused = shell._last_refused
         elif request.expressions_raw and request.expressions_raw != b"{}":
             wanted = link.loads(request.expressions_raw)
             if wanted:
@@ -264,12 +265,13 @@ class ShellRunner:
         count = result.execution_count
         if error is not None:
             result.error_in_exec = error
-            outcome.fail(errors.name_of(error), errors.text_of(error), shell._last_traceback or [])
+            outcome.fail(errors.name_of(error), errors.text_of(error), shell._last_traceback or [], error)
             kept = getattr(shell.history_manager, "exceptions", None)
             if kept is not None:
                 kept[count] = shell._format_exception_for_storage(error)
         elif shell._last_traceback_during_displayhook:
             outcome.fail(*shell._last_error, shell._last_traceback or [])
+            outcome.refused = shell._last_refused
         shell.last_execution_succeeded = error is None
         shell.last_execution_result = result
         shell.execution_count = outcome.next_count = max(shell.execution_count, count + 1)
