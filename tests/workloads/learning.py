@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """scikit-learn: models, pipelines, and searches in several processes."""
 # needs: sklearn
+# without: restricted (its processes share semaphores by /dev/shm)
 
 import joblib
 import numpy as np

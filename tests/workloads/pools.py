@@ -1,6 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """Pools of processes by each start method, of threads, and what is shared between processes by managers and queues."""
-# without: restricted (forkserver and managers listen on unix sockets)
+# without: restricted (semaphores have names in /dev/shm, forkserver and managers listen on unix sockets)
 
 import math
 import multiprocessing

@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory that is shared by name, by file, and with children."""
 # needs: numpy
+# without: restricted (its names are in /dev/shm, which is the machine's)
 
 import mmap
 import os

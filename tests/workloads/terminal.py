@@ -1,5 +1,6 @@
 # SPDX-License-Identifier: Apache-2.0
 """A program that has a terminal."""
+# without: restricted (terminals are the machine's)
 
 import fcntl
 import os
