@@ -37,8 +37,10 @@ static const struct unit {
 	bool may_be_plain; /* a number alone counts in the first scale */
 	const char *advice;
 } units[] = {
-	[LIMIT_UNIT_USEC] = { times, ARRAY_SIZE(times), false, "a number with us, ms, s, min, h or d, such as \"120 s\"" },
-	[LIMIT_UNIT_BYTES] = { sizes, ARRAY_SIZE(sizes), true, "a number with B, KiB, MiB, GiB or TiB, such as \"512 MiB\"" },
+	[LIMIT_UNIT_USEC] = { times, ARRAY_SIZE(times), false,
+			      "a number with us, ms, s, min, h or d, such as \"120 s\"" },
+	[LIMIT_UNIT_BYTES] = { sizes, ARRAY_SIZE(sizes), true,
+			       "a number with B, KiB, MiB, GiB or TiB, such as \"512 MiB\"" },
 	[LIMIT_UNIT_COUNT] = { counts, ARRAY_SIZE(counts), true, "a number" },
 	[LIMIT_UNIT_PERCENT] = { percents, ARRAY_SIZE(percents), true, "a number with %, such as \"150 %\"" },
 };
@@ -74,7 +76,10 @@ static bool is_digit(char c)
 	return c >= '0' && c <= '9';
 }
 
-/* Decimal digits from text[*i] on, at most max of them. 0; -EINVAL when there is none or more, -ERANGE when the number is too large. */
+/*
+ * Decimal digits from text[*i] on, at most max of them. 0; -EINVAL when there is none or more, -ERANGE when the number
+ * is too large.
+ */
 static int read_digits(struct slice text, size_t *i, size_t max, uint64_t *ret, size_t *ret_n)
 {
 	uint64_t value = 0;
@@ -142,8 +147,8 @@ static void echo(struct slice text, char ret[MAX_ECHO + 4])
 }
 
 /*
- * The shortest of the exact forms, the one of the smaller scale when two are as short: 120 s and not 2 min, 2 h and not 120 min.
- * Whatever the value, the first scale is exact.
+ * The shortest of the exact forms, the one of the smaller scale when two are as short: 120 s and not 2 min, 2 h and not
+ * 120 min. Whatever the value, the first scale is exact.
  */
 static void format_value(enum limit which, uint64_t value, char ret[MAX_FORMATTED])
 {
@@ -190,9 +195,10 @@ int limit_parse(enum limit which, struct slice text, uint64_t *ret, struct error
 	format_value(which, row->least, least);
 	format_value(which, row->most, most);
 	if (r == -EINVAL)
-		return error_set(err, -EINVAL, "limit %s is \"%s\"; it must be %s, %s to %s, or \"none\"", row->name, given,
-		    units[row->unit].advice, least, most);
-	return error_set(err, -EINVAL, "limit %s is \"%s\"; it must be %s to %s, or \"none\"", row->name, given, least, most);
+		return error_set(err, -EINVAL, "limit %s is \"%s\"; it must be %s, %s to %s, or \"none\"", row->name,
+				 given, units[row->unit].advice, least, most);
+	return error_set(err, -EINVAL, "limit %s is \"%s\"; it must be %s to %s, or \"none\"", row->name, given, least,
+			 most);
 }
 
 void limit_format(enum limit which, uint64_t value, struct buffer *out)

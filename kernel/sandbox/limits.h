@@ -44,7 +44,10 @@ struct limits limits_default(void);
 /* The limit of that name; LIMIT_COUNT when there is none. */
 enum limit limit_find(struct slice name);
 
-/* "120 s", "1 GiB", "none"; judged by the limit's unit and range. -EINVAL with a sentence that names limit, value, range. */
+/*
+ * "120 s", "1 GiB", "none"; judged by the limit's unit and range. -EINVAL with a sentence that names limit, value,
+ * range.
+ */
 int limit_parse(enum limit which, struct slice text, uint64_t *ret, struct error *err) must_check;
 
 /* "120 s", "1 GiB", "none": the shortest exact form; limit_parse() reads it back. */

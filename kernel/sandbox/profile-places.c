@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * profile-places: the settings that name places: mounts, workspace, devices, control group. Sources are opened here, once, without
- * following a symbolic link anywhere on the way; whoever mounts them uses the descriptor and never the path.
+ * profile-places: the settings that name places: mounts, workspace, devices, control group. Sources are opened here,
+ * once, without following a symbolic link anywhere on the way; whoever mounts them uses the descriptor and never the
+ * path.
  */
 #include <fcntl.h>
 #include <limits.h>
@@ -28,8 +29,8 @@ static const char *const made_devices[] = {
 
 /* File systems that show or steer the machine. */
 static const long machine_filesystems[] = {
-	PROC_SUPER_MAGIC, SYSFS_MAGIC, CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC, TRACEFS_MAGIC, SECURITYFS_MAGIC, BPF_FS_MAGIC,
-	DEVPTS_SUPER_MAGIC, NSFS_MAGIC,
+	PROC_SUPER_MAGIC, SYSFS_MAGIC,      CGROUP_SUPER_MAGIC, CGROUP2_SUPER_MAGIC, DEBUGFS_MAGIC,
+	TRACEFS_MAGIC,    SECURITYFS_MAGIC, BPF_FS_MAGIC,       DEVPTS_SUPER_MAGIC,  NSFS_MAGIC,
 };
 
 static int open_place(const char *path)
@@ -58,7 +59,8 @@ static bool is_normal(const char *path)
 
 		part += part > path + 1;
 		n = strcspn(part, "/");
-		if (n == 0 || n > NAME_MAX || (n == 1 && part[0] == '.') || (n == 2 && part[0] == '.' && part[1] == '.'))
+		if (n == 0 || n > NAME_MAX || (n == 1 && part[0] == '.') ||
+		    (n == 2 && part[0] == '.' && part[1] == '.'))
 			return false;
 	}
 	return true;
@@ -146,11 +148,14 @@ static bool open_source(struct reading *r, unsigned line, struct profile_mount *
 	if (m->source_fd < 0)
 		return false;
 	if (fstat(m->source_fd, &st) < 0 || (!S_ISDIR(st.st_mode) && !S_ISREG(st.st_mode))) {
-		reading_complain(r, line, "mounts: the source %.*s must be a directory or an ordinary file", MAX_SHOWN_PATH, m->source);
+		reading_complain(r, line, "mounts: the source %.*s must be a directory or an ordinary file",
+				 MAX_SHOWN_PATH, m->source);
 		return false;
 	}
 	if (is_machine_filesystem(m->source_fd)) {
-		reading_complain(r, line, "mounts: the source %.*s is not allowed: it lies in a file system that shows or steers the machine",
+		reading_complain(
+		    r, line,
+		    "mounts: the source %.*s is not allowed: it lies in a file system that shows or steers the machine",
 		    MAX_SHOWN_PATH, m->source);
 		return false;
 	}
@@ -163,20 +168,24 @@ static bool judge_target(struct reading *r, unsigned line, const char *target)
 	const char *place;
 
 	if (!is_normal(target)) {
-		reading_complain(r, line, "mounts: the target \"%.*s\" must be an absolute path without empty parts, \".\" and \"..\"",
+		reading_complain(
+		    r, line,
+		    "mounts: the target \"%.*s\" must be an absolute path without empty parts, \".\" and \"..\"",
 		    MAX_SHOWN_PATH, target);
 		return false;
 	}
 	if (!profile_may_mount_at(target, &place)) {
-		reading_complain(r, line, "mounts: the target %.*s is not allowed: husk makes %s", MAX_SHOWN_PATH, target, place);
+		reading_complain(r, line, "mounts: the target %.*s is not allowed: husk makes %s", MAX_SHOWN_PATH,
+				 target, place);
 		return false;
 	}
 	for (size_t i = 0; i < r->p->n_mounts; i++) {
 		const char *other = r->p->mounts[i].target;
 
 		if (is_within(other, target) || is_within(target, other)) {
-			reading_complain(r, line, "mounts: the target %.*s and the target %.*s of another mount overlap", MAX_SHOWN_PATH,
-			    target, MAX_SHOWN_PATH, other);
+			reading_complain(r, line,
+					 "mounts: the target %.*s and the target %.*s of another mount overlap",
+					 MAX_SHOWN_PATH, target, MAX_SHOWN_PATH, other);
 			return false;
 		}
 	}
@@ -194,16 +203,21 @@ static void read_mount(struct reading *r, const config_setting_t *element)
 	reading_show(element, shown);
 	if (!config_setting_get_string(element) || !reading_keep(r, &text, config_setting_get_string(element)) ||
 	    !split_mount(text, &target, &m.writable)) {
-		reading_complain(r, line, "mounts: %s must be \"source:target:ro\" or \"source:target:rw\", paths without colons", shown);
+		reading_complain(
+		    r, line, "mounts: %s must be \"source:target:ro\" or \"source:target:rw\", paths without colons",
+		    shown);
 		return;
 	}
 	is_good = judge_target(r, line, target);
 	if (!is_normal(text)) {
-		reading_complain(r, line, "mounts: the source \"%.*s\" must be an absolute path without empty parts, \".\" and \"..\"",
+		reading_complain(
+		    r, line,
+		    "mounts: the source \"%.*s\" must be an absolute path without empty parts, \".\" and \"..\"",
 		    MAX_SHOWN_PATH, text);
 		return;
 	}
-	if (reading_keep(r, &m.source, text) && reading_keep(r, &m.target, target) && open_source(r, line, &m) && is_good) {
+	if (reading_keep(r, &m.source, text) && reading_keep(r, &m.target, target) && open_source(r, line, &m) &&
+	    is_good) {
 		r->p->mounts[r->p->n_mounts++] = m;
 		return;
 	}
@@ -237,8 +251,8 @@ static bool judge_device(struct reading *r, unsigned line, const char *path)
 	}
 	for (size_t i = 0; i < ARRAY_SIZE(made_devices); i++)
 		if (is_within(made_devices[i], path + strlen("/dev/"))) {
-			reading_complain(r, line, "sandbox.devices: %.*s is not allowed: husk makes /dev/%s", MAX_SHOWN_PATH, path,
-			    made_devices[i]);
+			reading_complain(r, line, "sandbox.devices: %.*s is not allowed: husk makes /dev/%s",
+					 MAX_SHOWN_PATH, path, made_devices[i]);
 			return false;
 		}
 	for (size_t i = 0; i < r->p->n_devices; i++)
@@ -272,8 +286,10 @@ void reading_devices(struct reading *r, const config_setting_t *value)
 
 		reading_show(element, shown);
 		if (!path)
-			reading_complain(r, reading_line(element), "sandbox.devices: %s must be a path below /dev", shown);
-		else if (judge_device(r, reading_line(element), path) && reading_keep(r, &r->p->devices[r->p->n_devices], path))
+			reading_complain(r, reading_line(element), "sandbox.devices: %s must be a path below /dev",
+					 shown);
+		else if (judge_device(r, reading_line(element), path) &&
+			 reading_keep(r, &r->p->devices[r->p->n_devices], path))
 			r->p->n_devices++;
 	}
 }
@@ -287,8 +303,9 @@ static const char *read_path(struct reading *r, const config_setting_t *value, c
 	if (path && (!path[0] || is_normal(path)))
 		return path;
 	reading_show(value, shown);
-	reading_complain(r, reading_line(value), "%s is %s; it must be an absolute path without empty parts, \".\" and \"..\", or \"\"", what,
-	    shown);
+	reading_complain(r, reading_line(value),
+			 "%s is %s; it must be an absolute path without empty parts, \".\" and \"..\", or \"\"", what,
+			 shown);
 	return NULL;
 }
 
@@ -310,7 +327,9 @@ void reading_workspace(struct reading *r, const config_setting_t *value)
 	r->p->workspace_fd = open_told(r, reading_line(value), "workspace.directory", path);
 	if (r->p->workspace_fd < 0 || !reading_keep(r, &r->p->workspace, path))
 		return;
-	if (fstat(r->p->workspace_fd, &st) < 0 || !S_ISDIR(st.st_mode) || is_machine_filesystem(r->p->workspace_fd) || strcmp(path, "/") == 0)
-		reading_complain(r, reading_line(value), "workspace.directory is \"%.*s\"; it must be a directory for files of a kernel",
-		    MAX_SHOWN_PATH, path);
+	if (fstat(r->p->workspace_fd, &st) < 0 || !S_ISDIR(st.st_mode) || is_machine_filesystem(r->p->workspace_fd) ||
+	    strcmp(path, "/") == 0)
+		reading_complain(r, reading_line(value),
+				 "workspace.directory is \"%.*s\"; it must be a directory for files of a kernel",
+				 MAX_SHOWN_PATH, path);
 }

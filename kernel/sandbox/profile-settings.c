@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* profile-settings: from the text of a profile to its values, along the table of profile.def; and the sample made from it. */
+/* profile-settings: from the text of a profile to its values, along the table of profile.def; the sample of it. */
 #include <stdarg.h>
 #include <stdio.h>
 #include <string.h>
@@ -46,7 +46,8 @@ static const struct setting_row {
 } setting_rows[SETTING_COUNT] = {
 #define SECTION(...)
 #define SETTING(section, name, kind, words, field, fallback, range, help) \
-	{ SECTION_##section, #name, kind, words, ARRAY_SIZE(words), offsetof(struct profile, field), fallback, range, help },
+	{ SECTION_##section, #name, kind, words, ARRAY_SIZE(words), offsetof(struct profile, field), \
+	  fallback, range, help },
 #include "kernel/sandbox/profile.def"
 #undef SECTION
 #undef SETTING
@@ -82,7 +83,8 @@ static const char *full_name(const struct setting_row *row, char ret[READING_MAX
 {
 	bool is_top = row->section == SECTION_top;
 
-	(void)snprintf(ret, READING_MAX_SHOWN, "%s%s%s", is_top ? "" : section_rows[row->section].name, is_top ? "" : ".", row->name);
+	(void)snprintf(ret, READING_MAX_SHOWN, "%s%s%s", is_top ? "" : section_rows[row->section].name,
+		       is_top ? "" : ".", row->name);
 	return ret;
 }
 
@@ -103,7 +105,8 @@ static void complain_range(struct reading *r, const config_setting_t *value, con
 
 	list_words(row, &range);
 	reading_show(value, shown);
-	reading_complain(r, reading_line(value), "%s is %s; it must be %.*s", full_name(row, name), shown, (int)range.len, range.data);
+	reading_complain(r, reading_line(value), "%s is %s; it must be %.*s", full_name(row, name), shown,
+			 (int)range.len, range.data);
 }
 
 static void read_choice(struct reading *r, const config_setting_t *value, const struct setting_row *row)
@@ -134,8 +137,10 @@ static void read_allow(struct reading *r, const config_setting_t *value)
 
 		reading_show(element, shown);
 		if (!text || target_parse(slice_str(text), TARGET_RULE, 0, &target) < 0) {
-			reading_complain(r, reading_line(element), "network.allow: %s must be \"host:port\", \"*.example.org:port\", "
-			    "\"10.0.0.5:port\" or \"[2001:db8::1]:port\", port 1 to 65535", shown);
+			reading_complain(r, reading_line(element),
+					 "network.allow: %s must be \"host:port\", \"*.example.org:port\", "
+					 "\"10.0.0.5:port\" or \"[2001:db8::1]:port\", port 1 to 65535",
+					 shown);
 		} else if (reading_keep(r, &allow->host, target.host)) {
 			allow->port = target.port;
 			r->p->n_allow++;
@@ -159,13 +164,17 @@ static void read_variable(struct reading *r, const config_setting_t *value)
 		return;
 	reading_show(value, shown);
 	if (!is_variable_name(name))
-		reading_complain(r, reading_line(value), "environment.%.*s is not the name of a variable: letters, digits and _",
-		    READING_MAX_SHOWN, name);
+		reading_complain(r, reading_line(value),
+				 "environment.%.*s is not the name of a variable: letters, digits and _",
+				 READING_MAX_SHOWN, name);
 	else if (!profile_may_set(name))
-		reading_complain(r, reading_line(value), "environment.%.*s is not a profile's to set: husk sets it itself, or it changes what husk runs",
+		reading_complain(
+		    r, reading_line(value),
+		    "environment.%.*s is not a profile's to set: husk sets it itself, or it changes what husk runs",
 		    READING_MAX_SHOWN, name);
 	else if (!text)
-		reading_complain(r, reading_line(value), "environment.%.*s is %s; it must be a text in quotes", READING_MAX_SHOWN, name, shown);
+		reading_complain(r, reading_line(value), "environment.%.*s is %s; it must be a text in quotes",
+				 READING_MAX_SHOWN, name, shown);
 	else if (asprintf(place, "%s=%s", name, text) >= 0)
 		r->p->n_environment++;
 	else {
@@ -179,7 +188,8 @@ static void read_environment(struct reading *r, const config_setting_t *group)
 	int n = config_setting_length(group);
 
 	if (n > PROFILE_MAX_ENVIRONMENT) {
-		reading_complain(r, reading_line(group), "environment has %d variables; at most %d are allowed", n, PROFILE_MAX_ENVIRONMENT);
+		reading_complain(r, reading_line(group), "environment has %d variables; at most %d are allowed", n,
+				 PROFILE_MAX_ENVIRONMENT);
 		return;
 	}
 	for (int i = 0; i < n; i++)
@@ -188,14 +198,16 @@ static void read_environment(struct reading *r, const config_setting_t *group)
 
 static void read_list(struct reading *r, const config_setting_t *value, const struct setting_row *row)
 {
-	static const int most[] = { [DEVICES] = PROFILE_MAX_DEVICES, [ALLOW] = PROFILE_MAX_ALLOW, [MOUNTS] = PROFILE_MAX_MOUNTS };
+	static const int most[] = {
+		[DEVICES] = PROFILE_MAX_DEVICES, [ALLOW] = PROFILE_MAX_ALLOW, [MOUNTS] = PROFILE_MAX_MOUNTS
+	};
 	char name[READING_MAX_SHOWN];
 
 	if (config_setting_type(value) != CONFIG_TYPE_LIST && config_setting_type(value) != CONFIG_TYPE_ARRAY)
 		complain_range(r, value, row);
 	else if (config_setting_length(value) > most[row->kind])
-		reading_complain(r, reading_line(value), "%s has %d entries; at most %d are allowed", full_name(row, name),
-		    config_setting_length(value), most[row->kind]);
+		reading_complain(r, reading_line(value), "%s has %d entries; at most %d are allowed",
+				 full_name(row, name), config_setting_length(value), most[row->kind]);
 	else if (row->kind == DEVICES)
 		reading_devices(r, value);
 	else if (row->kind == ALLOW)
@@ -233,7 +245,7 @@ static void read_setting(struct reading *r, const config_setting_t *value, enum 
 	}
 }
 
-/* A value for limit_parse(): numbers as they are written, of other kinds what is shown of them, which no limit takes. */
+/* A value for limit_parse(): numbers as they are written; of other kinds what is shown of them, which it refuses. */
 static void read_limit(struct reading *r, const config_setting_t *value, enum limit which)
 {
 	const char *text = config_setting_get_string(value);
@@ -250,8 +262,8 @@ static void read_limit(struct reading *r, const config_setting_t *value, enum li
 	if (*limit == LIMITS_NONE || *limit <= most)
 		return;
 	limit_format(which, most, &form);
-	reading_complain(r, reading_line(value), "limit %s is %s; it must be at most %.*s, %s, or \"none\"", limit_rows[which].name, shown,
-	    (int)form.len, form.data, r->machine->why[which]);
+	reading_complain(r, reading_line(value), "limit %s is %s; it must be at most %.*s, %s, or \"none\"",
+			 limit_rows[which].name, shown, (int)form.len, form.data, r->machine->why[which]);
 }
 
 /* Names of the settings of a section, for the sentence about one that is not there. */
@@ -275,8 +287,9 @@ static void complain_unknown(struct reading *r, const config_setting_t *value, e
 	_cleanup_(buffer_deinitp) struct buffer known = BUFFER_INIT(0);
 
 	list_settings(section, &known);
-	reading_complain(r, reading_line(value), "%s%s%.*s is not a setting; there are %.*s", section == SECTION_top ? "" : section_rows[section].name,
-	    section == SECTION_top ? "" : ".", READING_MAX_SHOWN, config_setting_name(value), (int)known.len, known.data);
+	reading_complain(r, reading_line(value), "%s%s%.*s is not a setting; there are %.*s",
+			 section == SECTION_top ? "" : section_rows[section].name, section == SECTION_top ? "" : ".",
+			 READING_MAX_SHOWN, config_setting_name(value), (int)known.len, known.data);
 }
 
 /* One member of a section, or of the whole. */
@@ -304,7 +317,8 @@ static void read_section(struct reading *r, const config_setting_t *group, enum 
 
 	if (config_setting_type(group) != CONFIG_TYPE_GROUP) {
 		reading_show(group, shown);
-		reading_complain(r, reading_line(group), "%s is %s; it must be a section: { ... }", section_rows[section].name, shown);
+		reading_complain(r, reading_line(group), "%s is %s; it must be a section: { ... }",
+				 section_rows[section].name, shown);
 		return;
 	}
 	r->has_limits |= section == SECTION_limits;
@@ -324,7 +338,8 @@ static void read_all(struct reading *r, const config_setting_t *root)
 
 		if (config_setting_type(value) == CONFIG_TYPE_NONE) /* where the parser stopped */
 			continue;
-		while (section < ARRAY_SIZE(section_rows) && strcmp(section_rows[section].name, config_setting_name(value)) != 0)
+		while (section < ARRAY_SIZE(section_rows) &&
+		       strcmp(section_rows[section].name, config_setting_name(value)) != 0)
 			section++;
 		if (section < ARRAY_SIZE(section_rows))
 			read_section(r, value, (enum section)section);
@@ -340,21 +355,29 @@ static void judge_together(struct reading *r)
 	const char *minimum = sandbox_level_names[p->minimum];
 
 	if (p->minimum > p->level)
-		reading_complain(r, r->line[SETTING_sandbox_minimum], "sandbox.minimum is \"%s\"; it must not be above sandbox.level, \"%s\"", minimum,
-		    sandbox_level_names[p->level]);
+		reading_complain(r, r->line[SETTING_sandbox_minimum],
+				 "sandbox.minimum is \"%s\"; it must not be above sandbox.level, \"%s\"", minimum,
+				 sandbox_level_names[p->level]);
 	if (p->minimum == SANDBOX_NONE && p->network != PROFILE_NETWORK_HOST)
-		reading_complain(r, r->line[SETTING_network_policy], "network.policy is \"%s\", which level none cannot keep; it must be \"host\", "
-		    "or sandbox.minimum \"restricted\" or more", profile_network_names[p->network]);
+		reading_complain(r, r->line[SETTING_network_policy],
+				 "network.policy is \"%s\", which level none cannot keep; it must be \"host\", "
+				 "or sandbox.minimum \"restricted\" or more",
+				 profile_network_names[p->network]);
 	else if (p->minimum < SANDBOX_FULL_NOCG && p->network == PROFILE_NETWORK_PROXY)
-		reading_complain(r, r->line[SETTING_network_policy], "network.policy is \"proxy\", which needs a sandbox.minimum of \"full-nocg\" or "
-		    "\"full\"; it is \"%s\"", minimum);
+		reading_complain(r, r->line[SETTING_network_policy],
+				 "network.policy is \"proxy\", which needs a sandbox.minimum of \"full-nocg\" or "
+				 "\"full\"; it is \"%s\"",
+				 minimum);
 	if (p->network != PROFILE_NETWORK_PROXY && p->n_allow > 0)
-		reading_complain(r, r->line[SETTING_network_allow], "network.allow is for network.policy \"proxy\"; it is \"%s\"",
-		    profile_network_names[p->network]);
+		reading_complain(r, r->line[SETTING_network_allow],
+				 "network.allow is for network.policy \"proxy\"; it is \"%s\"",
+				 profile_network_names[p->network]);
 	if (p->network == PROFILE_NETWORK_PROXY && !r->line[SETTING_network_allow])
-		reading_complain(r, r->line[SETTING_network_policy], "network.policy is \"proxy\", but network.allow does not say what it lets through");
+		reading_complain(r, r->line[SETTING_network_policy],
+				 "network.policy is \"proxy\", but network.allow does not say what it lets through");
 	if (p->minimum < SANDBOX_FULL_NOCG && p->n_mounts > 0)
-		reading_complain(r, r->line[SETTING_top_mounts], "mounts need a sandbox.minimum of \"full-nocg\" or \"full\"; it is \"%s\"", minimum);
+		reading_complain(r, r->line[SETTING_top_mounts],
+				 "mounts need a sandbox.minimum of \"full-nocg\" or \"full\"; it is \"%s\"", minimum);
 }
 
 /* A kernel without a sandbox has no limits but those that are written; what is not written is within the machine. */
@@ -402,7 +425,8 @@ static char *name_of(const char *path)
 	return strndup(base, len);
 }
 
-int profile_parse(struct slice text, const char *path, const struct profile_machine *machine, struct profile *ret, struct profile_errors *errors)
+int profile_parse(struct slice text, const char *path, const struct profile_machine *machine, struct profile *ret,
+		  struct profile_errors *errors)
 {
 	struct limits unset;
 	struct profile p = {
@@ -442,9 +466,11 @@ int profile_parse(struct slice text, const char *path, const struct profile_mach
 	return 0;
 }
 
-static void write_sample_line(struct buffer *out, const char *indent, const char *name, const char *value, const char *range, const char *help)
+static void write_sample_line(struct buffer *out, const char *indent, const char *name, const char *value,
+			      const char *range, const char *help)
 {
-	buffer_printf(out, "%s# %s%s%s%s\n%s%s = %s;\n", indent, help, range[0] ? " (" : "", range, range[0] ? ")" : "", indent, name, value);
+	buffer_printf(out, "%s# %s%s%s%s\n%s%s = %s;\n", indent, help, range[0] ? " (" : "", range, range[0] ? ")" : "",
+		      indent, name, value);
 }
 
 static void write_sample_setting(struct buffer *out, const struct setting_row *row, const char *indent)

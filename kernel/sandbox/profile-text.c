@@ -165,8 +165,8 @@ static void note_name(struct scan *s, struct slice text)
 	if (memchr(text.data, PROFILE_TEXT_DUPLICATE, text.len))
 		complain(s, true, "%.*s is not a name", (int)MIN(text.len, (size_t)MAX_SHOWN_NAME), text.data);
 	if (before) {
-		complain(s, false, "%.*s is there twice; the first is in line %u", (int)MIN(text.len, (size_t)MAX_SHOWN_NAME),
-		    text.data, before->line);
+		complain(s, false, "%.*s is there twice; the first is in line %u",
+			 (int)MIN(text.len, (size_t)MAX_SHOWN_NAME), text.data, before->line);
 		before->n_again++;
 		for (unsigned i = 0; i < before->n_again; i++)
 			buffer_append_char(s->out, PROFILE_TEXT_DUPLICATE);

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * profile-text: what the parser library does not judge, or not as husk wants it. It stops at the first setting that is there twice, takes
- * @include, cuts numbers and ends texts at a zero byte. This looks at the text before it. Pure.
+ * profile-text: what the parser library does not judge, or not as husk wants it. It stops at the first setting that is
+ * there twice, takes @include, cuts numbers and ends texts at a zero byte. This looks at the text before it. Pure.
  */
 #ifndef HUSK_SANDBOX_PROFILE_TEXT_H
 #define HUSK_SANDBOX_PROFILE_TEXT_H
@@ -17,10 +17,11 @@
 typedef void (*profile_text_report_fn)(void *userdata, unsigned line, const char *sentence);
 
 /*
- * Appends to out the same text with the same lines, in which the parser finds nothing that surprises: settings that are there twice are
- * renamed (and reported), long numbers are marked as long.
- * 0; -EINVAL when something was reported because of which parsing makes no sense; -ENOMEM.
+ * Appends to out the same text with the same lines, in which the parser finds nothing that surprises: settings that are
+ * there twice are renamed (and reported), long numbers are marked as long. 0; -EINVAL when something was reported
+ * because of which parsing makes no sense; -ENOMEM.
  */
-int profile_text_prepare(struct slice text, struct buffer *out, profile_text_report_fn report, void *userdata) must_check;
+int profile_text_prepare(struct slice text, struct buffer *out, profile_text_report_fn report,
+			 void *userdata) must_check;
 
 #endif

@@ -20,7 +20,7 @@ struct places {
 	size_t n;
 };
 
-/* -- what was wrong ---------------------------------------------------------------------------------------------------- */
+/* ---- what was wrong ---- */
 
 void reading_complain(struct reading *r, unsigned line, const char *format, ...)
 {
@@ -56,7 +56,8 @@ void reading_show(const config_setting_t *value, char ret[READING_MAX_SHOWN])
 
 	switch (config_setting_type(value)) {
 	case CONFIG_TYPE_STRING:
-		(void)snprintf(ret, READING_MAX_SHOWN, "\"%.*s%s\"", READING_MAX_SHOWN - 8, text, strlen(text) > READING_MAX_SHOWN - 8 ? "..." : "");
+		(void)snprintf(ret, READING_MAX_SHOWN, "\"%.*s%s\"", READING_MAX_SHOWN - 8, text,
+			       strlen(text) > READING_MAX_SHOWN - 8 ? "..." : "");
 		break;
 	case CONFIG_TYPE_INT:
 	case CONFIG_TYPE_INT64:
@@ -117,7 +118,7 @@ void profile_deinit(struct profile *p)
 	*p = (struct profile){ .workspace_fd = -1 };
 }
 
-/* -- the machine ------------------------------------------------------------------------------------------------------- */
+/* ---- the machine ---- */
 
 static uint64_t read_number(const char *path)
 {
@@ -168,7 +169,7 @@ void profile_machine_probe(struct profile_machine *ret)
 	lower_to_rlimit(ret, LIMIT_file_size, RLIMIT_FSIZE, "the hard limit of a file's size (ulimit -H -f)");
 }
 
-/* -- the file ---------------------------------------------------------------------------------------------------------- */
+/* ---- the file ---- */
 
 /* Who may write the file may choose what the kernel can do. The owner of this program chooses that anyway. */
 static bool is_trusted_owner(uid_t owner)
@@ -193,7 +194,9 @@ static int read_file(struct reading *r, struct buffer *out)
 	if (!S_ISREG(st.st_mode))
 		reading_complain(r, 0, "a profile must be an ordinary file");
 	else if (!is_trusted_owner(st.st_uid))
-		reading_complain(r, 0, "the file belongs to user %u; a profile must belong to root or to who runs the kernel", st.st_uid);
+		reading_complain(r, 0,
+				 "the file belongs to user %u; a profile must belong to root or to who runs the kernel",
+				 st.st_uid);
 	else if (st.st_mode & (S_IWGRP | S_IWOTH))
 		reading_complain(r, 0, "others than its owner may write the file; say: chmod go-w %s", r->path);
 	if (r->errors->n > 0)
@@ -285,7 +288,9 @@ static char *find_named(struct reading *r, const char *name)
 	char *path;
 
 	if (!is_profile_name(name)) {
-		reading_complain(r, 0, "the name of a profile has letters, digits, \".\", \"_\" and \"-\"; a file is named with a slash, such as ./%.*s",
+		reading_complain(
+		    r, 0,
+		    "the name of a profile has letters, digits, \".\", \"_\" and \"-\"; a file is named with a slash, such as ./%.*s",
 		    READING_MAX_SHOWN, name);
 		return NULL;
 	}

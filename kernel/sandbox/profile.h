@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * profile: what a kernel may do and use, from a file (husk-profile(5)). One table of settings (profile.def) makes parser, help, man page
- * and sample. Reading has no effects but to open the sources of mounts, which are kept as descriptors from then on.
+ * profile: what a kernel may do and use, from a file (husk-profile(5)). One table of settings (profile.def) makes
+ * parser, help, man page and sample. Reading has no effects but to open the sources of mounts, which are kept as
+ * descriptors from then on.
  */
 #ifndef HUSK_SANDBOX_PROFILE_H
 #define HUSK_SANDBOX_PROFILE_H
@@ -23,7 +24,12 @@
 
 enum profile_network { PROFILE_NETWORK_NONE, PROFILE_NETWORK_PROXY, PROFILE_NETWORK_HOST, PROFILE_NETWORK_COUNT };
 enum profile_proc { PROFILE_PROC_PID, PROFILE_PROC_MASKED, PROFILE_PROC_COUNT }; /* processes alone; or all but what tells of the machine */
-enum profile_on_crash { PROFILE_ON_CRASH_DEFAULT, PROFILE_ON_CRASH_DIE, PROFILE_ON_CRASH_RESPAWN, PROFILE_ON_CRASH_COUNT };
+enum profile_on_crash {
+	PROFILE_ON_CRASH_DEFAULT,
+	PROFILE_ON_CRASH_DIE,
+	PROFILE_ON_CRASH_RESPAWN,
+	PROFILE_ON_CRASH_COUNT
+};
 enum profile_on_output { PROFILE_ON_OUTPUT_TRUNCATE, PROFILE_ON_OUTPUT_INTERRUPT, PROFILE_ON_OUTPUT_COUNT };
 
 extern const char *const profile_network_names[PROFILE_NETWORK_COUNT];
@@ -74,7 +80,10 @@ struct profile_machine {
 	const char *why[LIMIT_COUNT]; /* "the machine's memory" */
 };
 
-/* All that is wrong with a profile, in the order of the file: "FILE:LINE: sentence" each ("FILE: sentence" for the file as a whole). */
+/*
+ * All that is wrong with a profile, in the order of the file: "FILE:LINE: sentence" each ("FILE: sentence" for the file
+ * as a whole).
+ */
 struct profile_errors {
 	char *text[PROFILE_MAX_ERRORS];
 	unsigned line[PROFILE_MAX_ERRORS];
@@ -83,15 +92,15 @@ struct profile_errors {
 };
 
 /*
- * named: a path (has a slash), or the name of a profile: NAME.conf in $XDG_CONFIG_HOME/husk/profiles, /etc/husk/profiles, and the
- * profiles that are installed with husk (or lie in the source tree when run from the build tree), the first that is there.
- * 0; -EINVAL or -errno with at least one line in errors.
+ * named: a path (has a slash), or the name of a profile: NAME.conf in $XDG_CONFIG_HOME/husk/profiles,
+ * /etc/husk/profiles, and the profiles that are installed with husk (or lie in the source tree when run from the build
+ * tree), the first that is there. 0; -EINVAL or -errno with at least one line in errors.
  */
 int profile_load(const char *named, struct profile *ret, struct profile_errors *errors) must_check;
 
 /*
- * The same from a text; path stands in errors and gives the name. Limits that are written are refused beyond the machine's, defaults are
- * lowered to them.
+ * The same from a text; path stands in errors and gives the name. Limits that are written are refused beyond the
+ * machine's, defaults are lowered to them.
  */
 int profile_parse(struct slice text, const char *path, const struct profile_machine *machine, struct profile *ret,
     struct profile_errors *errors) must_check;
@@ -104,12 +113,14 @@ void profile_errors_deinit(struct profile_errors *errors);
 bool profile_may_set(const char *name);
 
 /*
- * Whether a mount may have the target, an absolute path in normal form: neither above nor below a place that husk makes; *ret_place (may be NULL)
- * is that place otherwise.
+ * Whether a mount may have the target, an absolute path in normal form: neither above nor below a place that husk
+ * makes; *ret_place (may be NULL) is that place otherwise.
  */
 bool profile_may_mount_at(const char *target, const char **ret_place);
 
-/* For "husk-kernel --help", husk-profile(5) and "husk-kernel profile --sample": every setting with default and range. */
+/*
+ * For "husk-kernel --help", husk-profile(5) and "husk-kernel profile --sample": every setting with default and range.
+ */
 void profile_write_sample(struct buffer *out);
 
 #endif

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proxy-request: strict where servers and proxies are known to read differently: ends of lines are CR LF, headers are not folded, a name of a
- * header is followed by its colon, and a body has one length.
+ * proxy-request: strict where servers and proxies are known to read differently: ends of lines are CR LF, headers are
+ * not folded, a name of a header is followed by its colon, and a body has one length.
  */
 #include "kernel/sandbox/proxy-request.h"
 
@@ -87,7 +87,10 @@ static int bad(struct error *err, unsigned *ret_status, unsigned status, const c
 	return error_set(err, status == 403 ? -EPERM : -EBADMSG, "%s", sentence);
 }
 
-/* Length of the head with its empty line; 0 when it is not all there. Only printable bytes and tabs in lines that end in CR LF. */
+/*
+ * Length of the head with its empty line; 0 when it is not all there. Only printable bytes and tabs in lines that end
+ * in CR LF.
+ */
 static int find_end(struct slice bytes, size_t *ret_end)
 {
 	size_t most = MIN(bytes.len, PROXY_REQUEST_MAX_HEAD), line = 0;
@@ -125,7 +128,8 @@ static int read_target(struct slice target, struct proxy_request *q, unsigned *r
 		return 0;
 	}
 	if (target.len < n || strncasecmp(target.data, http, n) != 0)
-		return bad(err, ret_status, 400, "this is a proxy: the target of a request must begin with http://, for https use CONNECT");
+		return bad(err, ret_status, 400,
+			   "this is a proxy: the target of a request must begin with http://, for https use CONNECT");
 	for (end = n; end < target.len && !strchr("/?#", target.data[end]);)
 		end++;
 	if (target_parse(slice_from(target.data + n, end - n), TARGET_REQUEST, DEFAULT_HTTP_PORT, &q->target) < 0 ||
@@ -179,13 +183,15 @@ struct seen {
 	unsigned n, n_hosts, n_lengths, n_encodings;
 };
 
-static int read_header(const struct header *h, struct proxy_request *q, struct seen *seen, unsigned *ret_status, struct error *err)
+static int read_header(const struct header *h, struct proxy_request *q, struct seen *seen, unsigned *ret_status,
+		       struct error *err)
 {
 	if (!is_token(h->name) || h->name.len == h->line.len - 2 || ++seen->n > PROXY_REQUEST_MAX_HEADERS)
 		return bad(err, ret_status, 400, "a header must be Name: value in one line, and there are at most 128");
 	if (is_name(h->name, "Host")) {
 		if (seen->n_hosts++ > 0 || !is_same_place(h->value, q))
-			return bad(err, ret_status, 403, "the Host header is another place than the target of the request");
+			return bad(err, ret_status, 403,
+				   "the Host header is another place than the target of the request");
 	} else if (is_name(h->name, "Content-Length")) {
 		if (seen->n_lengths++ > 0 || read_length(h->value, &q->body_bytes) < 0)
 			return bad(err, ret_status, 400, "Content-Length must be one number");
@@ -290,7 +296,9 @@ void proxy_request_write_refusal(unsigned status, const char *sentence, struct b
 {
 	buffer_printf(out, "HTTP/1.1 %u ", status);
 	append_sentence(sentence, out);
-	buffer_printf(out, "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n", strlen(sentence) + 1);
+	buffer_printf(out,
+		      "\r\nContent-Type: text/plain; charset=utf-8\r\nContent-Length: %zu\r\nConnection: close\r\n\r\n",
+		      strlen(sentence) + 1);
 	append_sentence(sentence, out);
 	buffer_append_char(out, '\n');
 }

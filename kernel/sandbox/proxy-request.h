@@ -28,18 +28,23 @@ struct proxy_request {
 };
 
 /*
- * 0; 1 when the head has not all come; negative with *ret_status, an HTTP status, and a sentence: -EBADMSG what is no request to a proxy (400,
- * 431 when it is too long), -EPERM one whose Host header is another place than its target (403).
+ * 0; 1 when the head has not all come; negative with *ret_status, an HTTP status, and a sentence: -EBADMSG what is no
+ * request to a proxy (400, 431 when it is too long), -EPERM one whose Host header is another place than its target
+ * (403).
  */
-int proxy_request_parse(struct slice bytes, struct proxy_request *ret, unsigned *ret_status, struct error *err) must_check;
+int proxy_request_parse(struct slice bytes, struct proxy_request *ret, unsigned *ret_status,
+			struct error *err) must_check;
 
 /*
- * The head of a plain request as the server gets it: the path alone, Host from the target, without what is meant for the proxy, and with
- * "Connection: close", for each connection carries one request.
+ * The head of a plain request as the server gets it: the path alone, Host from the target, without what is meant for
+ * the proxy, and with "Connection: close", for each connection carries one request.
  */
 void proxy_request_write(const struct proxy_request *request, struct buffer *out);
 
-/* An answer of the proxy itself. The sentence is the reason too, for that is all of the answer to CONNECT that clients show. */
+/*
+ * An answer of the proxy itself. The sentence is the reason too, for that is all of the answer to CONNECT that clients
+ * show.
+ */
 void proxy_request_write_refusal(unsigned status, const char *sentence, struct buffer *out);
 
 #endif

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* proxy-resolver: a ring of questions, each answered in its place. It lives as long as its process: threads cannot be called back. */
+/* proxy-resolver: questions in a table, each answered in its place, as long as the process lives. */
 #include "kernel/sandbox/proxy-resolver.h"
 
 #include <netdb.h>
@@ -62,7 +62,9 @@ static struct question *find(struct proxy_resolver *r, enum state state)
 /* Without the lock: the question is this thread's alone while it is TAKEN. */
 static void resolve(struct question *q)
 {
-	const struct addrinfo hints = { .ai_family = AF_UNSPEC, .ai_socktype = SOCK_STREAM, .ai_flags = AI_NUMERICSERV };
+	const struct addrinfo hints = { .ai_family = AF_UNSPEC,
+					.ai_socktype = SOCK_STREAM,
+					.ai_flags = AI_NUMERICSERV };
 	struct proxy_answer *a = &q->answer;
 	struct addrinfo *list = NULL;
 	char port[8];

@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proxy-resolver: names to addresses as the machine resolves them, in a few threads, for getaddrinfo(3) has no other form. Questions and
- * answers are bounded; a question that is no longer of interest is asked to its end all the same.
+ * proxy-resolver: names to addresses as the machine resolves them, in a few threads, for getaddrinfo(3) has no other
+ * form. Questions and answers are bounded; a question that is no longer of interest is asked to its end all the same.
  */
 #ifndef HUSK_SANDBOX_PROXY_RESOLVER_H
 #define HUSK_SANDBOX_PROXY_RESOLVER_H

@@ -1,11 +1,12 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proxy-serve: the proxy at work: one loop, one table of connections, each with a buffer of fixed size in each direction. Whoever writes faster
- * than the other side reads is not read from until there is room.
+ * proxy-serve: the proxy at work: one loop, one table of connections, each with a buffer of fixed size in each
+ * direction. Whoever writes faster than the other side reads is not read from until there is room.
  *
- * What a tenant can reach is decided in two places: judge_target() compares with the rules before any name is asked for, so names cannot be used
- * to carry data out but below an allowed domain; judge_addresses() takes from the answer what is public. The connection goes to the address that
- * was judged, so that a name that means something else a moment later gains nothing.
+ * What a tenant can reach is decided in two places: judge_target() compares with the rules before any name is asked
+ * for, so names cannot be used to carry data out but below an allowed domain; judge_addresses() takes from the answer
+ * what is public. The connection goes to the address that was judged, so that a name that means something else a moment
+ * later gains nothing.
  */
 #include <netdb.h>
 #include <netinet/tcp.h>
@@ -34,7 +35,8 @@
 #define REFUSAL_USEC (2 * USEC_PER_SEC) /* that a client has to read why */
 #define ACCEPT_AGAIN_USEC (100 * USEC_PER_MSEC)
 #define LOG_INTERVAL_USEC (5 * USEC_PER_SEC)
-_Static_assert(HEAD_BYTES >= PROXY_REQUEST_MAX_HEAD && FLOW_BYTES >= HEAD_BYTES + 2 * TARGET_MAX_TEXT, "a head must fit");
+_Static_assert(HEAD_BYTES >= PROXY_REQUEST_MAX_HEAD && FLOW_BYTES >= HEAD_BYTES + 2 * TARGET_MAX_TEXT,
+	       "a head must fit");
 
 enum state { FREE, HEAD, RESOLVING, CONNECTING, RELAYING, REFUSING };
 enum side { CLIENT, SERVER, SIDE_COUNT };
@@ -140,7 +142,7 @@ static bool add_side(struct proxy *p, struct connection *c, enum side side, int 
 	return epoll_ctl(p->epoll_fd, EPOLL_CTL_ADD, fd, &event) == 0;
 }
 
-/* -- flows ------------------------------------------------------------------------------------------------------------- */
+/* ---- flows ---- */
 
 static size_t flow_room(const struct flow *f)
 {
@@ -200,7 +202,7 @@ static void flow_pass_end(struct flow *f, int fd)
 	(void)shutdown(fd, SHUT_WR);
 }
 
-/* -- refusals ---------------------------------------------------------------------------------------------------------- */
+/* ---- refusals ---- */
 
 static void refuse(struct proxy *p, struct connection *c, unsigned status, const char *sentence)
 {
@@ -218,8 +220,12 @@ static void refuse(struct proxy *p, struct connection *c, unsigned status, const
 		close_connection(p, c);
 }
 
-/* A refusal that names the target: by the rules (403, and a line in the log), or because the network did not let it through. */
-static void refuse_target(struct proxy *p, struct connection *c, unsigned status, const char *format, ...) printf_like(4, 5);
+/*
+ * A refusal that names the target: by the rules (403, and a line in the log), or because the network did not let it
+ * through.
+ */
+static void refuse_target(struct proxy *p, struct connection *c, unsigned status, const char *format, ...)
+    printf_like(4, 5);
 
 static void refuse_target(struct proxy *p, struct connection *c, unsigned status, const char *format, ...)
 {
@@ -245,11 +251,12 @@ static void step_refusing(struct proxy *p, struct connection *c)
 	(void)flow_push(down, c->fd[CLIENT]);
 	up->begin = up->end = 0;
 	flow_pass_end(down, c->fd[CLIENT]);
-	if ((down->is_shut && up->is_ended) || !watch(p, c, CLIENT, (up->is_ended ? 0 : EPOLLIN) | (down->is_shut ? 0 : EPOLLOUT)))
+	if ((down->is_shut && up->is_ended) ||
+	    !watch(p, c, CLIENT, (up->is_ended ? 0 : EPOLLIN) | (down->is_shut ? 0 : EPOLLOUT)))
 		close_connection(p, c);
 }
 
-/* -- connections ------------------------------------------------------------------------------------------------------- */
+/* ---- connections ---- */
 
 /* Of the request to the server what is not there yet, and of what has come what is part of it. */
 static void begin_relaying(struct proxy *p, struct connection *c)
@@ -277,7 +284,8 @@ static void connect_next(struct proxy *p, struct connection *c, int error)
 		const struct sockaddr_storage *address = &c->addresses[c->next_address++];
 		int fd = socket(address->ss_family, SOCK_STREAM | SOCK_NONBLOCK | SOCK_CLOEXEC, 0);
 
-		if (fd < 0 || (connect(fd, (const struct sockaddr *)address, length_of(address)) < 0 && errno != EINPROGRESS)) {
+		if (fd < 0 ||
+		    (connect(fd, (const struct sockaddr *)address, length_of(address)) < 0 && errno != EINPROGRESS)) {
 			error = errno;
 			closep(&fd);
 			continue;
@@ -311,11 +319,14 @@ static bool is_own(const struct sockaddr_storage *address)
 	struct sockaddr_storage source;
 	socklen_t len = sizeof(source);
 
-	if (fd < 0 || connect(fd, (const struct sockaddr *)address, length_of(address)) < 0 || getsockname(fd, (struct sockaddr *)&source, &len) < 0)
+	if (fd < 0 || connect(fd, (const struct sockaddr *)address, length_of(address)) < 0 ||
+	    getsockname(fd, (struct sockaddr *)&source, &len) < 0)
 		return false; /* unreachable: connecting says so */
 	if (source.ss_family == AF_INET)
-		return memcmp(&((struct sockaddr_in *)&source)->sin_addr, &((const struct sockaddr_in *)address)->sin_addr, sizeof(struct in_addr)) == 0;
-	return memcmp(&((struct sockaddr_in6 *)&source)->sin6_addr, &((const struct sockaddr_in6 *)address)->sin6_addr, sizeof(struct in6_addr)) == 0;
+		return memcmp(&((struct sockaddr_in *)&source)->sin_addr,
+			      &((const struct sockaddr_in *)address)->sin_addr, sizeof(struct in_addr)) == 0;
+	return memcmp(&((struct sockaddr_in6 *)&source)->sin6_addr, &((const struct sockaddr_in6 *)address)->sin6_addr,
+		      sizeof(struct in6_addr)) == 0;
 }
 
 /* Keeps what is public of a name's addresses; refuses when nothing is left. */
@@ -337,7 +348,9 @@ static void judge_addresses(struct proxy *p, struct connection *c, const struct 
 	if (c->n_addresses > 0)
 		connect_next(p, c, 0);
 	else
-		refuse_target(p, c, 403, "leads to %s; network.allow of the profile %s would have to name the address itself", why, p->o->profile);
+		refuse_target(p, c, 403,
+			      "leads to %s; network.allow of the profile %s would have to name the address itself", why,
+			      p->o->profile);
 }
 
 static void take_answers(struct proxy *p)
@@ -396,7 +409,8 @@ static void judge_target(struct proxy *p, struct connection *c)
 	c->deadline_usec = clock_monotonic_usec() + RESOLVE_USEC;
 	r = watch(p, c, CLIENT, 0) ? proxy_resolver_ask(p->resolver, key_of(p, c, CLIENT), &c->request.target) : -EIO;
 	if (r != 0)
-		refuse_target(p, c, 503, "cannot be resolved now: %s", r > 0 ? "too many names at a time" : strerror(-r));
+		refuse_target(p, c, 503, "cannot be resolved now: %s",
+			      r > 0 ? "too many names at a time" : strerror(-r));
 }
 
 /* What stands in the flow afterwards is what the server gets first. False when there is no memory. */
@@ -415,7 +429,8 @@ static bool rewrite_head(struct connection *c)
 	if (out.failed)
 		return false;
 	flow_append(up, out.data, out.len);
-	c->up_left = c->request.body_bytes == PROXY_REQUEST_TO_END ? PROXY_REQUEST_TO_END : c->request.body_bytes - body;
+	c->up_left =
+	    c->request.body_bytes == PROXY_REQUEST_TO_END ? PROXY_REQUEST_TO_END : c->request.body_bytes - body;
 	return true;
 }
 
@@ -455,9 +470,12 @@ static void step_relaying(struct proxy *p, struct connection *c)
 	flow_pass_end(up, c->fd[SERVER]);
 	flow_pass_end(down, c->fd[CLIENT]);
 	if (has_moved)
-		c->deadline_usec = clock_monotonic_usec() + (up->is_shut || down->is_shut ? HALF_CLOSED_USEC : IDLE_USEC);
+		c->deadline_usec =
+		    clock_monotonic_usec() + (up->is_shut || down->is_shut ? HALF_CLOSED_USEC : IDLE_USEC);
 	if ((down->is_shut && (up->is_shut || !c->request.is_connect)) ||
-	    !watch(p, c, CLIENT, (up->is_ended || c->up_left == 0 || flow_room(up) == 0 ? 0 : EPOLLIN) | (down->end > 0 ? EPOLLOUT : 0)) ||
+	    !watch(p, c, CLIENT,
+		   (up->is_ended || c->up_left == 0 || flow_room(up) == 0 ? 0 : EPOLLIN) |
+		       (down->end > 0 ? EPOLLOUT : 0)) ||
 	    !watch(p, c, SERVER, (down->is_ended || flow_room(down) == 0 ? 0 : EPOLLIN) | (up->end > 0 ? EPOLLOUT : 0)))
 		close_connection(p, c);
 }

@@ -1,7 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proxy: its process: what it keeps of its parent, and what it gives up before it reads the first byte of a tenant. System calls as in a
- * sandbox without namespaces, where the network is the machine's; of the file system what resolving names needs; no capability.
+ * proxy: its process: what it keeps of its parent, and what it gives up before it reads the first byte of a tenant.
+ * System calls as in a sandbox without namespaces, where the network is the machine's; of the file system what
+ * resolving names needs; no capability.
  */
 #include "kernel/sandbox/proxy.h"
 
@@ -35,7 +36,9 @@ _Static_assert(PROXY_PORT == 3128, "the port stands in the address too");
 int proxy_listen(uint16_t port, int *ret_fd, uint16_t *ret_port)
 {
 	_cleanup_(closep) int fd = socket(AF_INET, SOCK_STREAM | SOCK_CLOEXEC | SOCK_NONBLOCK, 0);
-	struct sockaddr_in address = { .sin_family = AF_INET, .sin_port = htons(port), .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
+	struct sockaddr_in address = { .sin_family = AF_INET,
+				       .sin_port = htons(port),
+				       .sin_addr.s_addr = htonl(INADDR_LOOPBACK) };
 	socklen_t len = sizeof(address);
 
 	if (fd < 0 || bind(fd, (struct sockaddr *)&address, len) < 0 || listen(fd, BACKLOG) < 0 ||
@@ -46,7 +49,10 @@ int proxy_listen(uint16_t port, int *ret_fd, uint16_t *ret_port)
 	return 0;
 }
 
-/* Moves the descriptors to their places, above all of them first, so that none is overwritten, and closes all others but stderr. */
+/*
+ * Moves the descriptors to their places, above all of them first, so that none is overwritten, and closes all others
+ * but stderr.
+ */
 static int keep_descriptors(const struct proxy_options *o, int ready_fd)
 {
 	int from[] = { o->listen_fd, o->lifeline_fd, ready_fd };
@@ -104,7 +110,11 @@ static int confine(const struct proxy_options *o, struct error *err)
 		.uid = o->uid,
 		.gid = o->gid,
 		.host_network = true,
-		.paths = { { "/etc", false, true }, { "/usr", false, true }, { "/lib", false, true }, { "/lib64", false, true }, { "/run", false, true } },
+		.paths = { { "/etc", false, true },
+			   { "/usr", false, true },
+			   { "/lib", false, true },
+			   { "/lib64", false, true },
+			   { "/run", false, true } },
 		.n_paths = 5,
 		.fault = -1,
 	};
@@ -123,7 +133,10 @@ static int confine(const struct proxy_options *o, struct error *err)
 		r = -errno;
 		return error_set(err, r, "proxy: no_new_privs cannot be set: %s", strerror(-r));
 	}
-	/* An older Landlock would not do what this one does; the proxy runs nobody's code, so the filter of system calls is enough then. */
+	/*
+	 * An older Landlock would not do what this one does; the proxy runs nobody's code, so the filter of system
+	 * calls is enough then.
+	 */
 	if (confinement_landlock_abi() >= CONFINEMENT_RESTRICTED_ABI) {
 		r = confinement_landlock(&c);
 		if (r < 0)

@@ -1,8 +1,8 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proxy: the way out of a sandbox whose network policy is "proxy": an HTTP proxy (CONNECT, and http:// requests) that accepts on a socket made in
- * the sandbox's network namespace and connects in its own. A process by itself, without key and without Python; it resolves names, judges the
- * addresses, connects to exactly those, and ends with its owner.
+ * proxy: the way out of a sandbox whose network policy is "proxy": an HTTP proxy (CONNECT, and http:// requests) that
+ * accepts on a socket made in the sandbox's network namespace and connects in its own. A process by itself, without key
+ * and without Python; it resolves names, judges the addresses, connects to exactly those, and ends with its owner.
  */
 #ifndef HUSK_SANDBOX_PROXY_H
 #define HUSK_SANDBOX_PROXY_H
@@ -27,12 +27,15 @@ struct proxy_options {
 	gid_t gid;
 };
 
-/* Listens on 127.0.0.1 of the network namespace that the caller is in. port: PROXY_PORT; 0: any, *ret_port says which. 0 or -errno. */
+/*
+ * Listens on 127.0.0.1 of the network namespace that the caller is in. port: PROXY_PORT; 0: any, *ret_port says which.
+ * 0 or -errno.
+ */
 int proxy_listen(uint16_t port, int *ret_fd, uint16_t *ret_port) must_check;
 
 /*
- * Forks the proxy. It has confined itself when this returns. To be called before a key is read, by a process with one thread; the caller waits
- * for the child. Negative with a sentence when a step failed: then there is no proxy.
+ * Forks the proxy. It has confined itself when this returns. To be called before a key is read, by a process with one
+ * thread; the caller waits for the child. Negative with a sentence when a step failed: then there is no proxy.
  */
 int proxy_start(const struct proxy_options *options, pid_t *ret_pid, struct error *err) must_check;
 

@@ -53,7 +53,8 @@ static int read_v6(struct slice host, struct target *t)
 {
 	char text[INET6_ADDRSTRLEN];
 
-	if (host.len < 3 || host.len - 2 >= sizeof(text) || host.data[host.len - 1] != ']' || memchr(host.data, '\0', host.len))
+	if (host.len < 3 || host.len - 2 >= sizeof(text) || host.data[host.len - 1] != ']' ||
+	    memchr(host.data, '\0', host.len))
 		return -EINVAL;
 	memcpy(text, host.data + 1, host.len - 2);
 	text[host.len - 2] = '\0';
@@ -105,8 +106,8 @@ static int read_name(struct slice host, enum target_form form, struct target *t)
 			label++;
 			continue;
 		}
-		if ((i < host.len && host.data[i] != '.') || label == 0 || label > MAX_LABEL || host.data[i - 1] == '-' ||
-		    host.data[i - label] == '-')
+		if ((i < host.len && host.data[i] != '.') || label == 0 || label > MAX_LABEL ||
+		    host.data[i - 1] == '-' || host.data[i - label] == '-')
 			return -EINVAL;
 		n_labels++;
 		label = 0;
@@ -146,7 +147,8 @@ void target_format(const char *host, uint16_t port, char ret[TARGET_MAX_TEXT])
 {
 	bool is_v6 = strchr(host, ':') != NULL;
 
-	(void)snprintf(ret, TARGET_MAX_TEXT, "%s%.*s%s:%u", is_v6 ? "[" : "", TARGET_MAX_HOST, host, is_v6 ? "]" : "", port);
+	(void)snprintf(ret, TARGET_MAX_TEXT, "%s%.*s%s:%u", is_v6 ? "[" : "", TARGET_MAX_HOST, host, is_v6 ? "]" : "",
+		       port);
 }
 
 /* The registries of special-purpose addresses of IANA, as far as they are not public. */
@@ -217,7 +219,8 @@ static const char *judge6(const uint8_t address[16])
 	static const uint8_t nat64[12] = { 0x00, 0x64, 0xff, 0x9b };
 
 	if (memcmp(address, nat64, sizeof(nat64)) == 0)
-		return judge4((uint32_t)address[12] << 24 | (uint32_t)address[13] << 16 | (uint32_t)address[14] << 8 | address[15]);
+		return judge4((uint32_t)address[12] << 24 | (uint32_t)address[13] << 16 | (uint32_t)address[14] << 8 |
+			      address[15]);
 	for (size_t i = 0; i < ARRAY_SIZE(ranges6); i++)
 		if (is_in(address, &ranges6[i]))
 			return ranges6[i].what;

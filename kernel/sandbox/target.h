@@ -29,9 +29,9 @@ enum target_form {
 };
 
 /*
- * "example.org:443", "10.0.0.5:3141", "[2001:db8::1]:443". What a resolver might take for an address and is not one in full ("127.1", "0x7f.1")
- * is refused, and so are addresses that nobody connects to (unspecified, multicast) and IPv4 written as IPv6.
- * default_port: 0 when the port must be there. 0 or -EINVAL.
+ * "example.org:443", "10.0.0.5:3141", "[2001:db8::1]:443". What a resolver might take for an address and is not one in
+ * full ("127.1", "0x7f.1") is refused, and so are addresses that nobody connects to (unspecified, multicast) and IPv4
+ * written as IPv6. default_port: 0 when the port must be there. 0 or -EINVAL.
  */
 int target_parse(struct slice text, enum target_form form, uint16_t default_port, struct target *ret) must_check;
 
@@ -42,8 +42,9 @@ bool target_is_below(const char *pattern, const char *name); /* "*.example.org",
 void target_format(const char *host, uint16_t port, char ret[TARGET_MAX_TEXT]);
 
 /*
- * Whether an address belongs to the public internet: neither private, loopback, link-local, shared (CGNAT), multicast, documentation or
- * reserved, nor a way of writing one of those in IPv6. *ret_why (may be NULL) says what it is otherwise: "a private address".
+ * Whether an address belongs to the public internet: neither private, loopback, link-local, shared (CGNAT), multicast,
+ * documentation or reserved, nor a way of writing one of those in IPv6. *ret_why (may be NULL) says what it is
+ * otherwise: "a private address".
  */
 bool target_is_public(const struct sockaddr *address, const char **ret_why);
 

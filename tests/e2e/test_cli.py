@@ -101,7 +101,7 @@ def test_profile_check_tells_all_errors_at_once(tmp_path: Path) -> None:
     done = run("profile", "--check", str(file))
     assert (done.returncode, done.stdout) == (1, "")
     lines = done.stderr.splitlines()
-    assert [line.split(": ")[0] for line in lines] == [f"{file}:{n}" for n in (2, 3, 5, 6)]
+    assert [line.split(": ")[1] for line in lines] == [f"{file}:{n}" for n in (2, 3, 5, 6)]
     refused(run("profile", "--check", "nosuch"), "nosuch", "/etc/husk/profiles")
     refused(run("profile"), "--sample", "--check")
 

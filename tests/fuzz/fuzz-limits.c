@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz-limits: a byte that chooses the limit and any text; what is accepted is in range, and written and read is the same. */
+/* fuzz-limits: a byte for the limit and any text; what is accepted is in range and survives a round trip. */
 #include "kernel/sandbox/limits.h"
 #include "tests/fuzz/fuzz.h"
 

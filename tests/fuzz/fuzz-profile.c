@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz-profile: any text as a profile; it is taken whole, or refused with a reason, and every limit is within its range. */
+/* fuzz-profile: any text as a profile; it is taken whole, or refused with a reason; limits are in range. */
 #include "kernel/sandbox/profile.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -24,7 +24,8 @@ int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
 	r = profile_parse(slice_from(data, size), "/fuzz.conf", &machine, &p, &errors);
 	CHECK(r == 0 ? errors.n + errors.n_more == 0 : errors.n > 0);
 	for (int i = 0; r == 0 && i < LIMIT_COUNT; i++)
-		CHECK(p.limits.value[i] == LIMITS_NONE || (p.limits.value[i] >= limit_rows[i].least && p.limits.value[i] <= limit_rows[i].most));
+		CHECK(p.limits.value[i] == LIMITS_NONE ||
+		      (p.limits.value[i] >= limit_rows[i].least && p.limits.value[i] <= limit_rows[i].most));
 	for (size_t i = 0; i < errors.n; i++)
 		CHECK(strncmp(errors.text[i], "/fuzz.conf:", 11) == 0 && !strchr(errors.text[i], '\n'));
 	CHECK(r < 0 || (p.minimum <= p.level && p.level < SANDBOX_LEVEL_COUNT && p.n_mounts <= PROFILE_MAX_MOUNTS));

@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* fuzz-proxy-request: any bytes for the proxy; what a server would get of them names the same place and has the same body. */
+/* fuzz-proxy-request: any bytes for the proxy; what a server gets of them is the same place and body. */
 #include "kernel/sandbox/proxy-request.h"
 #include "tests/fuzz/fuzz.h"
 
@@ -27,7 +27,8 @@ static void check_written(const struct proxy_request *q)
 	if (k < 0 && strstr(err.text, "at most 128")) /* of headers: two were added */
 		return;
 	CHECK(k == 0 && r.head_bytes == again.len);
-	CHECK(!r.is_connect && r.target.port == q->target.port && strcmp(r.target.host, q->target.host) == 0 && r.body_bytes == q->body_bytes);
+	CHECK(!r.is_connect && r.target.port == q->target.port && strcmp(r.target.host, q->target.host) == 0 &&
+	      r.body_bytes == q->body_bytes);
 }
 
 int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)

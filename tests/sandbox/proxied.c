@@ -1,7 +1,7 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /*
- * proxied: the proxy of a profile for test_proxy.py, on a port of the network namespace that it is started in. Prints the port; ends, and the
- * proxy with it, at the end of its standard input.
+ * proxied: the proxy of a profile for test_proxy.py, on a port of the network namespace that it is started in. Prints
+ * the port; ends, and the proxy with it, at the end of its standard input.
  *
  * usage: proxied PROFILE
  */

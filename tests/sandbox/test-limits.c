@@ -168,7 +168,8 @@ static void test_the_table_is_sound(void **state)
 
 		assert_row(i, limit_find(slice_str(row->name)) == (enum limit)i);
 		assert_row(i, row->least > 0 && row->least <= row->most && row->most < LIMITS_NONE);
-		assert_row(i, row->fallback == LIMITS_NONE || (row->fallback >= row->least && row->fallback <= row->most));
+		assert_row(i,
+			   row->fallback == LIMITS_NONE || (row->fallback >= row->least && row->fallback <= row->most));
 		assert_row(i, len > 1 && row->help[len - 1] == '.');
 		assert_row(i, unlimited.value[i] == LIMITS_NONE);
 		assert_row(i, fallback.value[i] == row->fallback);

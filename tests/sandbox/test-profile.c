@@ -1,5 +1,5 @@
 /* SPDX-License-Identifier: Apache-2.0 */
-/* test-profile: what profiles may say, what is said about wrong ones, where they are found, and that sample and man page are complete. */
+/* test-profile: what profiles may say, what is said about wrong ones, where they are found; sample and man page. */
 #include <fcntl.h>
 #include <sys/stat.h>
 
@@ -132,14 +132,18 @@ static void test_every_setting_is_read(void **state)
 	struct profile *p = &f->profile;
 	struct stat st;
 
-	assert_int_equal(parse(f, "sandbox = { level = \"full\"; minimum = \"full-nocg\"; proc = \"pid\"; subshells = true;\n"
-				  "devices = ( ); cgroup_parent = \"/husk/kernels\"; };\n"
-				  "workspace : { directory = \"@/home\" };\n"
-				  "network = { policy = \"proxy\"; allow = ( \"PyPI.org:443\", \"*.example.org:80\", \"10.0.0.5:3141\", \"[::1]:1\" ); };\n"
-				  "environment = { TZ = \"Europe/Vienna\"; X_1 = \"a=b\\tc\"; };\n"
-				  "limits = { wall = \"10 min\"; memory = 1073741824; processes = 64; cpu_share = \"none\"; };\n"
-				  "mounts = [ \"@/data:/data:ro\", \"@/file:/opt/x/file:rw\" ];\n"
-				  "on_crash = \"die\"; on_output = \"interrupt\""), 0);
+	assert_int_equal(
+	    parse(
+		f,
+		"sandbox = { level = \"full\"; minimum = \"full-nocg\"; proc = \"pid\"; subshells = true;\n"
+		"devices = ( ); cgroup_parent = \"/husk/kernels\"; };\n"
+		"workspace : { directory = \"@/home\" };\n"
+		"network = { policy = \"proxy\"; allow = ( \"PyPI.org:443\", \"*.example.org:80\", \"10.0.0.5:3141\", \"[::1]:1\" ); };\n"
+		"environment = { TZ = \"Europe/Vienna\"; X_1 = \"a=b\\tc\"; };\n"
+		"limits = { wall = \"10 min\"; memory = 1073741824; processes = 64; cpu_share = \"none\"; };\n"
+		"mounts = [ \"@/data:/data:ro\", \"@/file:/opt/x/file:rw\" ];\n"
+		"on_crash = \"die\"; on_output = \"interrupt\""),
+	    0);
 	assert_int_equal(p->level, SANDBOX_FULL);
 	assert_int_equal(p->minimum, SANDBOX_FULL_NOCG);
 	assert_int_equal(p->proc, PROFILE_PROC_PID);
@@ -181,7 +185,8 @@ static void test_without_a_sandbox_only_written_limits_hold(void **state)
 	assert_int_equal(parse(f, "sandbox = { level = \"none\"; }; network = { policy = \"host\"; };"), 0);
 	for (int i = 0; i < LIMIT_COUNT; i++)
 		assert_row(i, f->profile.limits.value[i] == LIMITS_NONE);
-	assert_int_equal(parse(f, "sandbox = { level = \"none\"; }; network = { policy = \"host\"; }; limits = { };"), 0);
+	assert_int_equal(parse(f, "sandbox = { level = \"none\"; }; network = { policy = \"host\"; }; limits = { };"),
+			 0);
 	assert_int_equal(f->profile.limits.value[LIMIT_wall], 120 * LIMIT_SECOND);
 }
 
@@ -250,10 +255,12 @@ static void test_what_the_form_does_not_allow_is_refused(void **state)
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
 		profile_deinit(&f->profile);
 		profile_errors_deinit(&f->errors);
-		assert_row(i, profile_parse(slice_str(rows[i].text), "/p.conf", &f->machine, &f->profile, &f->errors) == -EINVAL);
+		assert_row(i, profile_parse(slice_str(rows[i].text), "/p.conf", &f->machine, &f->profile, &f->errors) ==
+				  -EINVAL);
 		assert_contains(f->errors.text[0], rows[i].part);
 	}
-	assert_int_equal(profile_parse(slice_from("a\0b", 3), "/p.conf", &f->machine, &f->profile, &f->errors), -EINVAL);
+	assert_int_equal(profile_parse(slice_from("a\0b", 3), "/p.conf", &f->machine, &f->profile, &f->errors),
+			 -EINVAL);
 }
 
 static void test_comments_and_texts_may_look_like_settings(void **state)
@@ -341,10 +348,13 @@ static void test_the_proxy_needs_targets_and_a_network_of_its_own(void **state)
 {
 	struct fixture *f = *state;
 
-	assert_refused(f, "network = { policy = \"proxy\"; allow = (\n\"a\",\n\"a:0\",\n\"*:443\",\n\"127.1:80\",\n5 ); };", ":2: network.allow: \"a\" must be",
-	    ":3: network.allow: \"a:0\" must be", ":4: network.allow: \"*:443\"", ":5: network.allow: \"127.1:80\"", ":6: network.allow: 5");
+	assert_refused(
+	    f, "network = { policy = \"proxy\"; allow = (\n\"a\",\n\"a:0\",\n\"*:443\",\n\"127.1:80\",\n5 ); };",
+	    ":2: network.allow: \"a\" must be", ":3: network.allow: \"a:0\" must be", ":4: network.allow: \"*:443\"",
+	    ":5: network.allow: \"127.1:80\"", ":6: network.allow: 5");
 	assert_refused(f, "network = { policy = \"proxy\"; };", "network.allow does not say");
-	assert_refused(f, "network = { allow = ( \"a:1\" ); };", "network.allow is for network.policy \"proxy\"; it is \"none\"");
+	assert_refused(f, "network = { allow = ( \"a:1\" ); };",
+		       "network.allow is for network.policy \"proxy\"; it is \"none\"");
 }
 
 static void test_settings_that_a_level_cannot_keep_are_refused(void **state)
@@ -353,9 +363,13 @@ static void test_settings_that_a_level_cannot_keep_are_refused(void **state)
 
 	assert_refused(f, "sandbox = { level = \"restricted\"; minimum = \"full\"; };",
 	    ":1: sandbox.minimum is \"full\"; it must not be above sandbox.level, \"restricted\"");
-	assert_refused(f, "sandbox = { level = \"none\"; };", "p.conf: network.policy is \"none\", which level none cannot keep; it must be \"host\"");
-	assert_refused(f, "sandbox = { minimum = \"restricted\"; };\nnetwork = { policy = \"proxy\"; allow = ( \"a:1\" ); };\nmounts = ( \"@/data:/d:ro\" );",
-	    ":2: network.policy is \"proxy\", which needs a sandbox.minimum of \"full-nocg\"", ":3: mounts need a sandbox.minimum of");
+	assert_refused(f, "sandbox = { level = \"none\"; };",
+		       "p.conf: network.policy is \"none\", which level none cannot keep; it must be \"host\"");
+	assert_refused(
+	    f,
+	    "sandbox = { minimum = \"restricted\"; };\nnetwork = { policy = \"proxy\"; allow = ( \"a:1\" ); };\nmounts = ( \"@/data:/d:ro\" );",
+	    ":2: network.policy is \"proxy\", which needs a sandbox.minimum of \"full-nocg\"",
+	    ":3: mounts need a sandbox.minimum of");
 	assert_int_equal(parse(f, "sandbox = { minimum = \"restricted\"; };"), 0);
 }
 
@@ -435,7 +449,9 @@ static void test_files_are_named_by_paths_and_by_names(void **state)
 	assert_string_equal(f->profile.name, "mine");
 	assert_contains(f->profile.path, "/tmp/husk-test-profile-");
 	assert_int_equal(load(f, "mine"), -ENOENT);
-	assert_contains(f->errors.text[0], "mine: there is no such profile: mine.conf is not in /nonexistent/husk/profiles, /etc/husk/profiles or ");
+	assert_contains(
+	    f->errors.text[0],
+	    "mine: there is no such profile: mine.conf is not in /nonexistent/husk/profiles, /etc/husk/profiles or ");
 	assert_int_equal(load(f, "../mine"), -ENOENT);
 	assert_contains(f->errors.text[0], "No such file");
 	assert_int_equal(load(f, ".mine"), -ENOENT);
@@ -501,7 +517,8 @@ static void test_profiles_of_husk_are_good_on_every_machine_that_has_the_memory(
 		assert_row(i, profile_parse(slice_from(text, len), file, &f->machine, &f->profile, &f->errors) == 0);
 		assert_string_equal(f->profile.name, rows[i].name);
 		assert_row(i, f->profile.minimum == rows[i].minimum && f->profile.network == rows[i].network);
-		assert_row(i, (f->profile.limits.value[LIMIT_wall] == LIMITS_NONE) == (rows[i].minimum == SANDBOX_NONE));
+		assert_row(i,
+			   (f->profile.limits.value[LIMIT_wall] == LIMITS_NONE) == (rows[i].minimum == SANDBOX_NONE));
 	}
 }
 

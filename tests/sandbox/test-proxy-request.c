@@ -90,7 +90,8 @@ static void test_everything_else_is_refused_with_a_status_and_a_sentence(void **
 		unsigned status = 0;
 		int r = proxy_request_parse(slice_str(rows[i].text), &q, &status, &err);
 
-		assert_row(i, r == (rows[i].status == 403 ? -EPERM : -EBADMSG) && status == rows[i].status && q.head_bytes == 7);
+		assert_row(i, r == (rows[i].status == 403 ? -EPERM : -EBADMSG) && status == rows[i].status &&
+				  q.head_bytes == 7);
 		assert_contains(err.text, rows[i].part);
 	}
 }
@@ -152,8 +153,9 @@ static void test_a_refusal_says_why_in_its_first_line_and_in_its_text(void **sta
 
 	(void)state;
 	proxy_request_write_refusal(403, "a:1 is not allowed", &out);
-	assert_slice_is(buffer_slice(&out), "HTTP/1.1 403 a:1 is not allowed\r\nContent-Type: text/plain; charset=utf-8\r\n"
-					    "Content-Length: 19\r\nConnection: close\r\n\r\na:1 is not allowed\n");
+	assert_slice_is(buffer_slice(&out),
+			"HTTP/1.1 403 a:1 is not allowed\r\nContent-Type: text/plain; charset=utf-8\r\n"
+			"Content-Length: 19\r\nConnection: close\r\n\r\na:1 is not allowed\n");
 	buffer_reset(&out);
 	proxy_request_write_refusal(403, "a\r\nb", &out);
 	assert_slice_is(buffer_slice(&out), "HTTP/1.1 403 a??b\r\nContent-Type: text/plain; charset=utf-8\r\n"

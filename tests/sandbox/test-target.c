@@ -78,7 +78,9 @@ static void test_rules_may_be_for_all_names_below_one(void **state)
 	assert_false(target_is_below(t.host, "aexample.org"));
 	assert_false(target_is_below("example.org", "a.example.org"));
 	for (size_t i = 0; i < 7; i++) {
-		static const char *const rows[] = { "*:443", "*.org:443", "*.*.org:443", "a.*.org:443", "*example.org:443", "*.0.0.1:443", "*.1:4" };
+		static const char *const rows[] = { "*:443",       "*.org:443",        "*.*.org:443",
+						    "a.*.org:443", "*example.org:443", "*.0.0.1:443",
+						    "*.1:4" };
 
 		assert_row(i, target_parse(slice_str(rows[i]), TARGET_RULE, 0, &t) == -EINVAL);
 	}
@@ -152,8 +154,11 @@ static void test_only_public_addresses_are_public(void **state)
 		bool is_v6 = strchr(rows[i].address, ':') != NULL;
 		const char *why = NULL;
 
-		assert_int_equal(inet_pton(is_v6 ? AF_INET6 : AF_INET, rows[i].address, is_v6 ? (void *)&v6.sin6_addr : (void *)&v4.sin_addr), 1);
-		assert_row(i, target_is_public(is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4, &why) == !rows[i].why);
+		assert_int_equal(inet_pton(is_v6 ? AF_INET6 : AF_INET, rows[i].address,
+					   is_v6 ? (void *)&v6.sin6_addr : (void *)&v4.sin_addr),
+				 1);
+		assert_row(i, target_is_public(is_v6 ? (struct sockaddr *)&v6 : (struct sockaddr *)&v4, &why) ==
+				  !rows[i].why);
 		if (rows[i].why)
 			assert_contains(why, rows[i].why);
 	}
