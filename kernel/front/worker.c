@@ -203,8 +203,11 @@ void worker_kill(const struct worker *w)
 
 void worker_signal(const struct worker *w)
 {
-	if (w->pid > 0)
-		(void)syscall(SYS_tgkill, w->pid, w->pid, INTERRUPT_SIGNAL);
+	if (w->pid <= 0)
+		return;
+	/* Where it has another user id, and no user namespace of which the front is the owner, pid 1 sends it. */
+	if (syscall(SYS_tgkill, w->pid, w->pid, INTERRUPT_SIGNAL) < 0 && errno == EPERM && w->sandbox)
+		(void)!sandbox_signal(w->sandbox, INTERRUPT_SIGNAL);
 }
 
 void worker_describe_status(int status, char *ret_text, size_t size)

@@ -310,6 +310,8 @@ static void obey(struct holder *h)
 	else if (command.order == HOLDER_KILL_ALL) {
 		h->emptying = true;
 		kill_all(h);
+	} else if (command.order == HOLDER_SIGNAL && h->worker && command.serial == h->serial) {
+		(void)syscall(SYS_tgkill, h->worker, h->worker, command.signal);
 	}
 	for (size_t i = 0; i < n_fds; i++)
 		(void)close(fds[i]);

@@ -23,11 +23,13 @@ enum holder_order {
 	HOLDER_SPAWN =
 	    1,           /* n_fds descriptors ride with it; answered by SPAWNED or SPAWN_FAILED, in the end by EXITED */
 	HOLDER_KILL_ALL, /* everything but the holder; answered by EMPTY when nothing is left */
+	HOLDER_SIGNAL,   /* to the worker's main thread, for an owner that may not send it; not answered */
 };
 
 struct holder_command {
 	uint32_t order;
 	uint32_t serial; /* of the worker */
+	int32_t signal;
 };
 
 enum holder_event {

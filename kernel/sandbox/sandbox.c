@@ -416,6 +416,13 @@ int sandbox_kill_all(struct sandbox *s)
 	return descriptor_send_message(s->lifeline, &command, sizeof(command), NULL, 0, MSG_DONTWAIT);
 }
 
+int sandbox_signal(struct sandbox *s, int number)
+{
+	struct holder_command command = {.order = HOLDER_SIGNAL, .serial = s->serial, .signal = number};
+
+	return descriptor_send_message(s->lifeline, &command, sizeof(command), NULL, 0, MSG_DONTWAIT);
+}
+
 int sandbox_remove_at_end(struct sandbox *s, const char *path)
 {
 	return strlen(path) < KEEPER_MAX_PATH ? tell_keeper(s, KEEPER_REMOVE, SANDBOX_NONE, path, -1) : -ENAMETOOLONG;

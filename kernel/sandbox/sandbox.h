@@ -52,6 +52,7 @@ int sandbox_receive(struct sandbox *s, struct holder_report *ret, int *ret_fd) m
  */
 int sandbox_spawn(struct sandbox *s, const int fds[], size_t n_fds, uint32_t *ret_serial) must_check;
 int sandbox_kill_all(struct sandbox *s); /* everything but pid 1; answered by EMPTY */
+int sandbox_signal(struct sandbox *s, int number) must_check; /* to the worker's main thread; not answered */
 
 int sandbox_remove_at_end(struct sandbox *s,
 			  const char *path) must_check; /* a file that the front could no longer remove */

@@ -209,6 +209,22 @@ def test_exit_does_not_end_the_kernel(client: Any) -> None:
     assert client.execute("print('on')").ok().stdout == "on\n"
 
 
+@pytest.mark.parametrize("level", ["full", "full-nocg", "restricted"])
+def test_an_interrupt_keeps_the_variables(start_kernel: Any, tmp_path: Path, possible: Any, level: str) -> None:
+    """At every level it reaches the worker, whatever user ids front and worker have."""
+    if not possible["levels"][level]["possible"]:
+        pytest.skip(f"level {level} cannot be had here: {possible['levels'][level]['reason']}")
+    args = ["--profile", write_profile(tmp_path, level=level, minimum=level), "--python", OPEN_PYTHON]
+    client = start_kernel(args=args).connect()
+    client.execute("x = 5").ok()
+    running = client.send_code("print('runs', flush=True)\nwhile True: pass")
+    client.stream(running, "runs")
+    client.request("interrupt_request", channel="control").ok()
+    turn = client.finish(running).failed("KeyboardInterrupt")
+    assert turn.reply.metadata["husk"]["state"] == "kept"
+    assert client.execute("x").ok().result == "5"
+
+
 @pytest.mark.exit(-signal.SIGKILL)
 @pytest.mark.parametrize("level", ["full", "restricted"])
 def test_nothing_is_left_of_a_killed_front(start_kernel: Any, tmp_path: Path, possible: Any, level: str) -> None:
