@@ -3,9 +3,8 @@
  * rootfs: the file system of a sandbox.
  *
  * The current directory is the new root while it is built; paths in it are relative, and so are links to directories: an
- * absolute one would lead into the host's root. A tree of the host arrives as a
- * detached
- * mount that has its flags already: there is no moment at which it is writable, or seen with more than it should have.
+ * absolute one would lead into the host's root. A tree of the host arrives as a detached mount that has its flags
+ * already: there is no moment at which it is writable, or seen with more than it should have.
  */
 #include "kernel/sandbox/rootfs.h"
 
