@@ -281,7 +281,7 @@ def end(a: Attack, sampler: Sampler, known: set[int]) -> None:
         try:
             if kernel.exit_code() is None and a.client:
                 a.client.send("shutdown_request", {"restart": False}, channel="control")
-                kernel.wait_exit(5 if a.place.mode.level else 1)
+                kernel.wait_exit(5 if a.turn else 1)
             if kernel.exit_code() not in (0, None) and a.place.mode.has_verdicts:
                 a.fault(f"the kernel ended with {kernel.exit_code()}")
         except (AssertionError, OSError):

@@ -8,6 +8,7 @@
 from __future__ import annotations
 
 import argparse
+import faulthandler
 import json
 import os
 import re
@@ -206,6 +207,7 @@ def main() -> int:
     directory = Path(tempfile.mkdtemp(prefix="hostile-run-"))
     directory.chmod(0o755)
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    faulthandler.register(signal.SIGUSR1)  # where does it hang?
     begin = time.monotonic()
     results: list[Any] = []
     place = make_place(options, kernels.MODES[options.mode], directory)
