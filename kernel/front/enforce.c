@@ -286,6 +286,7 @@ void enforce_last_look(const struct front *f, struct request *r)
 static void kill_in_background(struct front *f)
 {
 	log_warning("the kernel's CPU time is used up and its processes go on between turns, killing them");
+	f->enforce.quota.idle_over = 0;
 	f->killed_worker = true;
 	life_condemn(f);
 }

@@ -348,14 +348,18 @@ static void append_failed_reply(struct buffer *out, uint64_t count, const struct
 	buffer_append_char(out, '}');
 }
 
-/* The cell came to an end of its own although a limit was reached: it has swallowed the exception. */
+/*
+ * After a limit there is an error, on iopub too: even when the cell has swallowed the exception and come to an end of its own, or when the
+ * exception was raised where the worker has nothing to show of the cell.
+ */
 static void fail_anyway(struct front *f, const struct request *q, struct reply *r, struct buffer *content)
 {
 	char text[REASON_MESSAGE_MAX];
 	const struct failure why = { cause_ename(&q->cause, false), text, SLICE_NULL, cause_verdict(&q->cause), VERDICT_KEPT };
 
 	reason_message(q->cause.reason, q->cause.limit, q->cause.used, text);
-	publish_failure(f, q, &why);
+	if (!q->error_shown)
+		publish_failure(f, q, &why);
 	append_failed_reply(content, r->count, &why);
 	r->status = LINK_STATUS_ERROR;
 }
@@ -388,7 +392,7 @@ int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame
 	store(f, request, &r);
 	f->next_count = MAX((uint32_t)r.next_count, 1u);
 	how.verdict = judge(request, &r);
-	if (cause_is_limit(&request->cause) && r.status != LINK_STATUS_ERROR)
+	if (cause_is_limit(&request->cause) && (r.status != LINK_STATUS_ERROR || !request->error_shown))
 		fail_anyway(f, request, &r, &content);
 	else
 		append_reply(&content, f, &r);

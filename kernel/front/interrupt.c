@@ -68,18 +68,11 @@ static void signal_group(void)
 	(void)kill(0, SIGINT);
 }
 
-static uint64_t grace_of(const struct front *f)
-{
-	uint64_t grace = f->enforce.quota.limits.value[LIMIT_grace];
-
-	return grace == LIMITS_NONE ? FRONT_INTERRUPT_GRACE_USEC : grace;
-}
-
 static void start(struct front *f, const struct lane *lane, uint64_t now)
 {
 	struct request *r = lane->current;
 	struct ladder *l = &r->ladder;
-	uint64_t grace = grace_of(f);
+	uint64_t grace = quota_grace(&f->enforce.quota);
 	bool is_main = lane->kind == LANE_MAIN;
 
 	*l = (struct ladder){ .running = true, .end = now + grace };
@@ -127,7 +120,7 @@ void interrupt_limit(struct front *f, struct lane *lane, const struct cause *cau
 
 static void kill_late(struct front *f, const struct request *r)
 {
-	unsigned long long grace_msec = grace_of(f) / USEC_PER_MSEC;
+	unsigned long long grace_msec = quota_grace(&f->enforce.quota) / USEC_PER_MSEC;
 	char why[REASON_MESSAGE_MAX];
 
 	reason_message(r->cause.reason, r->cause.limit, r->cause.used, why);

@@ -31,6 +31,7 @@ void meter_attach(struct meter *m, pid_t pid)
 		return;
 	m->pid = pid;
 	m->raw = (struct usage){ 0 };
+	m->stat_at = 0;
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	m->stat_fd = open(path, O_RDONLY | O_CLOEXEC);
 	if (clock_getcpuclockid(pid, &m->clock) != 0)
@@ -102,15 +103,23 @@ static int read_stat(int fd, struct usage *u)
 	return 0;
 }
 
-/* Without limits: the worker alone; its clock is exact, its ticks say how much of that was the system's. */
-static int read_own(const struct meter *m, struct usage *u)
+/*
+ * Without limits: the worker alone. Its clock is exact and costs a quarter of a microsecond; the rest costs twenty times that, and is read when the clock
+ * says that something can have changed. Its ticks say how much of the time was the system's.
+ */
+static int read_own(struct meter *m, struct usage *u)
 {
 	struct timespec t;
 
 	*u = m->raw;
-	if (m->stat_fd < 0 || read_stat(m->stat_fd, u) < 0 || clock_gettime(m->clock, &t) < 0)
+	if (m->stat_fd < 0 || clock_gettime(m->clock, &t) < 0)
 		return -ESRCH;
 	u->cpu_usec = (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+	if (!m->stat_at || u->cpu_usec - m->stat_at >= METER_STALE_USEC) {
+		m->stat_at = u->cpu_usec;
+		if (read_stat(m->stat_fd, u) < 0)
+			return -ESRCH;
+	}
 	u->cpu_system_usec = MIN(u->cpu_system_usec, u->cpu_usec);
 	u->cpu_user_usec = u->cpu_usec - u->cpu_system_usec;
 	return 0;

@@ -14,12 +14,15 @@
 
 struct sandbox;
 
+#define METER_STALE_USEC 1000 /* CPU time that a worker may use until its memory is read again, where nothing is limited */
+
 struct meter {
 	struct sandbox *sandbox; /* borrowed: it knows what runs in it; NULL: there is none, what is below the front counts */
 	int proc_fd;             /* without a sandbox: of /proc, opened when it is needed */
 	pid_t pid;               /* without a sandbox: the worker's; 0: none */
 	int stat_fd;
 	clockid_t clock;
+	uint64_t stat_at;        /* of that clock, when stat was read */
 	struct usage raw;        /* at the last look, */
 	struct usage total;      /* and what was made of it */
 };

@@ -109,6 +109,11 @@ bool quota_turn_is_spent(const struct quota_turn *t, const struct usage *usage, 
 	return false;
 }
 
+uint64_t quota_grace(const struct quota *q)
+{
+	return q->limits.value[LIMIT_grace] == LIMITS_NONE ? QUOTA_GRACE_USEC : q->limits.value[LIMIT_grace];
+}
+
 void quota_init(struct quota *q, const struct limits *limits, unsigned n_processors)
 {
 	uint64_t share = limits->value[LIMIT_cpu_share], all = (uint64_t)MAX(n_processors, 1u) * 100;
@@ -175,13 +180,15 @@ void quota_idle_begin(struct quota *q, const struct usage *usage, uint64_t now)
 bool quota_idle_look(struct quota *q, const struct usage *usage, uint64_t now)
 {
 	uint64_t used = usage->cpu_usec > q->idle_cpu ? usage->cpu_usec - q->idle_cpu : 0;
-	bool works = used > q->idle_pause / 50, hard = used > q->idle_pause / 2, was_spent = q->spent.is_set;
+	bool works = used > q->idle_pause / 50;
 
+	if (q->spent.is_set)
+		q->idle_over += used;
 	q->idle_pause = works ? QUOTA_LOOK_IDLE_USEC : MIN(q->idle_pause * 2, QUOTA_LOOK_IDLE_MOST_USEC);
 	q->idle_cpu = usage->cpu_usec;
 	q->look_at = now + q->idle_pause;
 	if (!quota_is_spent(q, usage) && works)
 		q->look_at = MIN(q->look_at, now + MAX(time_for(q, q->limits.value[LIMIT_cpu_total], usage->cpu_usec),
 			10 * QUOTA_LOOK_LEAST_USEC));
-	return was_spent && hard;
+	return q->spent.is_set && q->idle_over >= quota_grace(q);
 }

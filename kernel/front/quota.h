@@ -19,6 +19,7 @@
 #define QUOTA_LOOK_MEMORY_USEC (100 * USEC_PER_MSEC)  /* between two looks at the memory, where nobody reports it */
 #define QUOTA_LOOK_IDLE_USEC (1 * USEC_PER_SEC)       /* first look after a turn; each that finds nothing doubles it, */
 #define QUOTA_LOOK_IDLE_MOST_USEC (32 * USEC_PER_SEC) /* up to this */
+#define QUOTA_GRACE_USEC (5 * USEC_PER_SEC)           /* where the profile does not limit it */
 #define QUOTA_MEMORY_PATIENCE_USEC (2 * USEC_PER_SEC) /* that a turn has to shrink after its MemoryError */
 #define QUOTA_MEMORY_SLACK_BYTES ((uint64_t)1 << 20)  /* that a turn which began above the limit may add, to tidy up */
 
@@ -59,8 +60,10 @@ struct quota {
 	uint64_t look_at;        /* USEC_NEVER: no look is due */
 	uint64_t idle_pause;
 	uint64_t idle_cpu;       /* at the last look between turns */
+	uint64_t idle_over;      /* used between turns after the total was spent */
 };
 
+uint64_t quota_grace(const struct quota *q);
 void quota_init(struct quota *q, const struct limits *limits, unsigned n_processors);
 /* Whether anything of it has to be looked at while a turn runs. */
 bool quota_needs_looks(const struct limits *limits, bool memory_is_reported);
@@ -72,7 +75,7 @@ uint64_t quota_next_look(const struct quota *q, const struct quota_turn *t, cons
     uint64_t now);
 /*
  * Between turns. What works in the background is seen at the next look; when nothing does, looks become rare. True: the total was spent before
- * and the kernel goes on to work: only the end of its processes stops it.
+ * and the kernel has gone on to work for as long as a turn may (grace): only the end of its processes stops it.
  */
 bool quota_idle_look(struct quota *q, const struct usage *usage, uint64_t now);
 void quota_idle_begin(struct quota *q, const struct usage *usage, uint64_t now);

@@ -313,7 +313,6 @@ static int on_error(struct front *f, struct lane *lane, struct peer_frame *frame
 	struct slice ename, evalue, line;
 	uint32_t turn, n;
 
-	(void)lane;
 	if (read_turn(m, &turn) < 0 || msgpack_read_str(m, &ename) < 0 || msgpack_read_str(m, &evalue) < 0 ||
 	    msgpack_read_array(m, &n) < 0)
 		return bad(err, frame->type, "a field");
@@ -331,6 +330,8 @@ static int on_error(struct front *f, struct lane *lane, struct peer_frame *frame
 	}
 	buffer_append_str(&content, "]}");
 	out.parent = turns_header(&f->turns, turn);
+	if (lane->current && lane->current->turn == turn)
+		lane->current->error_shown = true;
 	if (!outlet_publish(f, turn, NULL, &out, OUTLET_LAST))
 		publish_short_error(f, &out, ename, evalue);
 	return 0;
