@@ -50,6 +50,8 @@ int confinement_drop_user(const struct confinement *c) must_check; /* securebits
  */
 int confinement_landlock(const struct confinement *c) must_check;
 int confinement_landlock_as(const struct confinement *c, int abi) must_check; /* as on a kernel of that ABI, for the tests */
+/* After a failure: the first path that this user cannot reach and should, which is what Landlock then failed for; or NULL. */
+const char *confinement_missing_path(const struct confinement *c);
 int confinement_seccomp(const struct confinement *c) must_check;
 int confinement_landlock_abi(void); /* 0: none */
 

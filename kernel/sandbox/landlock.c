@@ -114,6 +114,19 @@ static int add_path(int ruleset_fd, uint32_t handled, const struct confinement_p
 	return r;
 }
 
+const char *confinement_missing_path(const struct confinement *c)
+{
+	for (size_t i = 0; i < c->n_paths && i < CONFINEMENT_MAX_PATHS; i++) {
+		int fd = c->paths[i].optional ? -1 : open(c->paths[i].path, O_PATH | O_CLOEXEC);
+
+		if (!c->paths[i].optional && fd < 0)
+			return c->paths[i].path;
+		if (fd >= 0)
+			(void)close(fd);
+	}
+	return NULL;
+}
+
 static int fill_and_restrict(int ruleset_fd, uint32_t handled, const struct confinement *c)
 {
 	for (size_t i = 0; i < c->n_paths; i++) {

@@ -19,6 +19,7 @@ struct outcome {
 	uint32_t layers;
 	int32_t layer; /* that failed, -1: none */
 	int32_t error;
+	char path[256]; /* that Landlock failed for, "": none */
 };
 
 /* fds[i] becomes descriptor i. All are copied above the targets first, so none is overwritten before it was used. */
@@ -124,6 +125,16 @@ static void fill_confinement(const struct sandbox_plan *plan, struct confinement
 		allow_outside(plan, c);
 }
 
+static _Noreturn void tell_failure(int fd, const struct confinement *c, enum layer failed, int error, uint32_t layers)
+{
+	struct outcome outcome = {.layers = layers, .layer = (int32_t)failed, .error = error};
+	const char *path = failed == LAYER_landlock ? confinement_missing_path(c) : NULL;
+
+	if (path)
+		(void)strncpy(outcome.path, path, sizeof(outcome.path) - 1);
+	tell(fd, outcome);
+}
+
 static _Noreturn void become_worker(const struct sandbox_plan *plan, const int fds[], size_t n_fds, int pipe_fd)
 {
 	struct outcome outcome = {.layer = -1};
@@ -137,7 +148,7 @@ static _Noreturn void become_worker(const struct sandbox_plan *plan, const int f
 	fill_confinement(plan, &confinement);
 	r = confinement_apply(&confinement, &outcome.layers, &failed);
 	if (r < 0)
-		tell(pipe_fd, (struct outcome){.layers = outcome.layers, .layer = (int32_t)failed, .error = r});
+		tell_failure(pipe_fd, &confinement, failed, r, outcome.layers);
 	/* By who works there: pid 1 may have no right to it. */
 	if (chdir(plan->cwd) < 0)
 		tell(pipe_fd, (struct outcome){.layer = LAYER_workspace, .error = -errno});
@@ -164,8 +175,9 @@ static int hear(int fd, struct holder_report *report)
 	if (outcome.layer < 0)
 		return 0;
 	report->layer = outcome.layer;
-	return error_set(&report->error, outcome.error, "%s: %s", layer_rows[outcome.layer].what,
-			 strerror(-outcome.error));
+	outcome.path[sizeof(outcome.path) - 1] = '\0';
+	return error_set(&report->error, outcome.error, "%s: %s%s%s", layer_rows[outcome.layer].what, outcome.path,
+			 outcome.path[0] ? ": " : "", strerror(-outcome.error));
 }
 
 int spawn_worker(const struct sandbox_plan *plan, const int fds[], size_t n_fds, struct holder_report *report,

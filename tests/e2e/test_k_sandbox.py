@@ -108,7 +108,7 @@ def test_what_a_session_sees(client: Any) -> None:
     code = """
 import getpass, json, os, socket, tempfile
 print(json.dumps({"cwd": os.getcwd(), "home": os.path.expanduser("~"), "user": getpass.getuser(), "tmp": tempfile.gettempdir(),
-  "root": sorted(os.listdir("/")), "same": os.path.samefile("/mnt/data", "/workspace"), "host": socket.gethostname(),
+  "root": sorted(os.listdir("/")), "sys": [name for name, _, _ in os.walk("/sys")][:4] + os.listdir("/sys/devices"), "same": os.path.samefile("/mnt/data", "/workspace"), "host": socket.gethostname(),
   "homes": os.listdir("/home"), "pids": [int(p) for p in os.listdir("/proc") if p.isdigit()],
   "interfaces": [name for _, name in socket.if_nameindex()], "fds": sorted(map(int, os.listdir("/proc/self/fd")))}))"""
     seen = json.loads(client.execute(code).ok().stdout)
@@ -116,8 +116,9 @@ print(json.dumps({"cwd": os.getcwd(), "home": os.path.expanduser("~"), "user": g
     assert seen["same"] and seen["host"] == "husk" and seen["homes"] == ["user"]
     assert seen["interfaces"] == ["lo"]
     assert max(seen["pids"]) < 1000 and 1 not in seen["pids"]
+    assert seen["sys"] == ["/sys", "/sys/devices", "/sys/devices/system", "/sys/devices/system/cpu", "system"]
     assert set(seen["root"]) <= {
-        "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "mnt", "opt", "proc", "root", "run", "sbin",
+        "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "mnt", "opt", "proc", "root", "run", "sbin", "sys",
         "srv", "tmp", "usr", "var", "workspace",
     }  # fmt: skip
     # 8: listdir's own. The link, its ring, its doorbell and the two pipes' read ends are the worker's.

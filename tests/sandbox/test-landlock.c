@@ -200,11 +200,13 @@ static void wrong_paths(const void *arg)
 	claim(prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) == 0);
 	c.paths[c.n_paths++] = (struct confinement_path) { .path = "/no/such/path" };
 	claim(confinement_landlock(&c) == -ENOENT);
+	claim(strcmp(confinement_missing_path(&c), "/no/such/path") == 0);
 	c.n_paths = CONFINEMENT_MAX_PATHS + 1;
 	claim(confinement_landlock(&c) == -E2BIG);
 	c.n_paths = n;
 	c.paths[c.n_paths++] = (struct confinement_path) { .path = "/no/such/path", .optional = true };
 	c.paths[c.n_paths++] = (struct confinement_path) { .path = "/dev/null", .writable = true }; /* no directory */
+	claim(confinement_missing_path(&c) == NULL);
 	claim(confinement_landlock(&c) == 0);
 }
 
