@@ -2,7 +2,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Memory bombs against the worker's own limit, without a sandbox (specs/link.md 6).
 
-usage: bombs.py BUILD [-n RUNS] [--python PATH] [--bomb NAME]...
+usage: bombs.py BUILD [-n RUNS] [--python PATH] [--libraries] [--bomb NAME]...
 
 Each run is a worker of its own with a limit that differs from run to run. It is clean when the bomb ends in MemoryError,
 known as a refusal and with the text of the limit; when a variable of before is intact; and when after the bomb's memory has been
@@ -59,27 +59,51 @@ MORE = {
         "K = []\ndef f(n):\n    try:\n        if n: f(n - 1)\n        while True: K.append([n])\n    finally:\n        K.append(n)\nf(50)"
     ),
     "generator": "K = []\ndef g():\n    i = 0\n    while True:\n        i += 1\n        yield [i]\nfor x in g(): K.append(x)",
+    "big string": "K = []\n'a' * 10**11",
+    "big int": "K = []\n1 << (8 * 10**11)",
+    "BytesIO": "import io\nK = io.BytesIO()\nwhile True: K.write(bytes(1 << 20))",
+    "doubling list": "K = [0] * 1000\nwhile True: K = K + K",
+    "cycles": "K = []\nwhile True:\n    a = []\n    a.append(a)\n    K.append(a)",
+    "locals of functions": "K = []\ndef f(x): return f(x + x)\nf('x' * (1 << 16))",
     "sorted": "import itertools\nK = []\nsorted(iter(lambda: object(), 0))",
     "json": "import json\nK = []\njson.loads('[' + '[1.5],' * 10**7 + '1]')",
     "huge": "K = []\nbytearray(10**11)",
 }
 
 
+# Where numpy and pandas are; the limit is larger by what they and their BLAS take.
+LIBRARIES = {
+    "np.ones": "K = []\nnp.ones(10**10)",
+    "np.empty": "K = []\nnp.empty(10**10)",
+    "np.ones list": "K = []\nwhile True: K.append(np.ones(1 << 17))",
+    "small arrays": "K = []\nwhile True: K.append(np.ones(10))",
+    "np.load": (
+        "import io\nK = io.BytesIO()\nhead = {'descr': '<f8', 'fortran_order': False, 'shape': (10**12,)}\n"
+        "np.lib.format.write_array_header_1_0(K, head)\nK.seek(0)\nnp.load(K)"
+    ),
+    "pd.concat": "K = pd.DataFrame({'a': range(1000)})\nwhile True: K = pd.concat([K, K])",
+    "svd": "K = []\nnp.linalg.svd(np.ones((6000, 6000)))",
+}
+ALL = {**BOMBS, **MORE, **LIBRARIES}
+
+
 def fail(fields: list, worker: Worker) -> str:
     """Why a bomb's end is not clean; "" when it is."""
     if fields[1] != 1:
         return "no error"
-    if fields[6][0] != "MemoryError":
+    if not fields[6][0].endswith("MemoryError"):
         return f"{fields[6][0]}: {fields[6][1][:60]}"
     if not fields[9] & 1:
         return "not known as a refusal"
-    if "limits.memory" not in fields[6][1]:
+    if "limits.memory" not in fields[6][1] and not fields[6][1].startswith("Unable to allocate"):
         return f"text {fields[6][1]!r}"
     return ""
 
 
 def run(worker: Worker, code: str, built: bool) -> str:
     """One run in a worker that is ready; "" when it was clean, else what was not."""
+    if code in LIBRARIES.values():
+        worker.ok("import numpy as np, pandas as pd\na = np.ones((300, 300))\na = a @ a")
     worker.ok("keep = list(range(1000))" + ("\nlen(In)" if built else ""))  # only a shell has In
     worker.execute(code)
     why = fail(worker.reply(HANG), worker)
@@ -111,16 +135,17 @@ def main() -> int:
     parser.add_argument("build", type=Path)
     parser.add_argument("-n", type=int, default=30, metavar="RUNS")
     parser.add_argument("--python", default="/usr/bin/python3")
-    parser.add_argument("--bomb", action="append", choices=[*BOMBS, *MORE])
+    parser.add_argument("--bomb", action="append", choices=ALL)
+    parser.add_argument("--libraries", action="store_true", help="those that need numpy and pandas, and no others")
     options = parser.parse_args()
     total = clean = 0
     with tempfile.TemporaryDirectory(prefix="husk-bombs-") as cache:
-        for name in options.bomb or [*BOMBS, *MORE]:
-            code = {**BOMBS, **MORE}[name]
+        for name in options.bomb or (LIBRARIES if options.libraries else [*BOMBS, *MORE]):
+            code = ALL[name]
             results = []
             began = time.monotonic()
             for i in range(options.n):
-                limit = int((24 + 1.4 * i) * MIB)
+                limit = int((24 + 1.4 * i + (160 if name in LIBRARIES else 0)) * MIB)
                 arguments = ["--cache-dir", cache, "--python", options.python]
                 results.append(one(options.build / "kernel/worker/husk-worker", arguments, limit, code, i % 2 == 1))
             good = results.count("")

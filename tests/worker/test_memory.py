@@ -57,6 +57,14 @@ def test_a_bomb_is_clean_in_the_plain_shell(start_whole: StartWhole, venv: Path,
     assert bombs.run(worker, bombs.BOMBS[name], False) == ""
 
 
+@pytest.mark.parametrize("name", bombs.LIBRARIES)
+def test_a_bomb_in_a_library_is_clean(start_whole: StartWhole, name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    pytest.importorskip("numpy")
+    pytest.importorskip("pandas")
+    monkeypatch.setenv("OPENBLAS_NUM_THREADS", "1")
+    assert bombs.run(start_whole(memory_limit=200 * MIB), bombs.LIBRARIES[name], True) == ""
+
+
 def test_without_a_limit_nothing_is_limited(start_whole: StartWhole) -> None:
     worker = start_whole()
     fields = worker.run("raise MemoryError")

@@ -62,6 +62,21 @@ def _shorten(error: BaseException) -> None:
         before, n = after, n + 1
 
 
+def let_go(error: BaseException) -> None:
+    """After the report of a refusal: what the frames of its traceback hold is often what there was too much of."""
+    seen = 0
+    before: BaseException | None = error
+    while before is not None and seen <= _MAX_CHAIN:
+        trace = before.__traceback__
+        while trace is not None:
+            try:
+                trace.tb_frame.clear()
+            except RuntimeError:
+                pass  # it still runs
+            trace = trace.tb_next
+        before, seen = before.__context__, seen + 1
+
+
 def was_refused(error: BaseException) -> bool:
     """Whether an exception says that the limit has refused memory (specs/link.md 6.6): none of a raise statement does."""
     if not isinstance(error, MemoryError):

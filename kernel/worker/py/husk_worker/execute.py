@@ -40,8 +40,10 @@ class Outcome:
         self.published = self.refused = False
 
     def fail(self, ename: str, evalue: str, lines: list, error: "BaseException | None" = None) -> None:
-        """Makes it an error reply. error: the exception itself."""
+        """Makes it an error reply, when the report has been made. error: the exception itself."""
         self.refused = error is not None and errors.was_refused(error)
+        if self.refused:
+            errors.let_go(error)
         self.status = _husk.STATUS_ERROR
         self.error = (ename, evalue, [str(line) for line in lines])
 
