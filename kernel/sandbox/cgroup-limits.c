@@ -144,6 +144,8 @@ static int ask_all(const struct cgroup *c)
 	char threshold[32];
 	int r;
 
+	if (c->memory_is_v2)
+		return 0;
 	(void)snprintf(threshold, sizeof(threshold), "%" PRIu64, c->soft);
 	r = ask(c, CGROUP_FILE_memory_pressure, "low");
 	if (r == 0)
@@ -194,8 +196,8 @@ int cgroup_watch_memory_aside(struct cgroup *c, struct error *err)
 	sigset_t all, before;
 	int e;
 
-	if (c->event_fd < 0)
-		return 0;
+	if (c->event_fd < 0 || c->memory_is_v2)
+		return cgroup_watch_memory(c, err);
 	(void)sigfillset(&all);
 	(void)pthread_sigmask(SIG_SETMASK, &all, &before);
 	e = pthread_create(&c->watcher, NULL, watcher, c);
@@ -206,21 +208,26 @@ int cgroup_watch_memory_aside(struct cgroup *c, struct error *err)
 	return 0;
 }
 
-/* One for each threshold: what was registered with the former is over. */
-static int set_event(struct cgroup *c, uint64_t soft, struct error *err)
+/* A file that was never read has an event. */
+static int hear_v2(struct cgroup *c, struct error *err)
 {
 	struct epoll_event event = { .events = EPOLLPRI };
 	char text[1024];
 
-	if (!c->memory_is_v2) {
-		cgroup_end_event(c);
-		return soft == LIMITS_NONE ? 0 : make_event(c, err);
-	}
-	/* A file that was never read has an event. */
 	(void)!cgroup_pread(c->file[CGROUP_FILE_memory_oom], text, sizeof(text));
 	if (epoll_ctl(c->epoll_fd, EPOLL_CTL_ADD, c->file[CGROUP_FILE_memory_oom], &event) < 0 && errno != EEXIST)
 		return error_set(err, -errno, "no event of memory can be had: %s", strerror(errno));
 	return 0;
+}
+
+/* One for each threshold: what was registered with the former is over. v2 has it for what was crossed before alone. */
+static int set_event(struct cgroup *c, uint64_t soft, struct error *err)
+{
+	int r;
+
+	cgroup_end_event(c);
+	r = soft == LIMITS_NONE ? 0 : make_event(c, err);
+	return r == 0 && c->memory_is_v2 ? hear_v2(c, err) : r;
 }
 
 int cgroup_set_memory(struct cgroup *c, uint64_t quota, uint64_t base, struct error *err)

@@ -58,7 +58,7 @@ size_t cgroup_attach_v1_fds(const struct cgroup *c, int fds[CGROUP_MAX_ATTACH]);
 int cgroup_read_usage(struct cgroup *c, struct usage *usage) must_check;
 
 /*
- * v1: registers the event of the threshold that is set; on v2 it needs none. The kernel takes a grace period for that
+ * Has the event of the threshold that is set told from now on. On v1 the kernel takes a grace period for that
  * (10 ms and more): this is for a process that nobody waits for. The event is that of all forks. Each
  * cgroup_set_memory() ends the event before.
  */
