@@ -130,7 +130,8 @@ int enclosure_serve(struct front *f, struct error *err)
 		r = sandbox_seal(f->source.sandbox);
 	if (r < 0)
 		return error_set(err, r, "the sandbox's keeper has ended: %s", strerror(-r));
-	return sandbox_leave_root(f->source.sandbox, err);
+	r = sandbox_leave_root(f->source.sandbox, err);
+	return r < 0 ? r : sandbox_confine_front(f->source.sandbox, err);
 }
 
 void enclosure_end(struct front *f)

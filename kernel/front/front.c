@@ -435,14 +435,13 @@ static int start(struct front *f, struct error *err)
 	r = open_kernel(f, err);
 	forget_keys(&f->connection);
 	if (r == 0)
+		r = enclosure_serve(f, err); /* before there is a second thread, which would keep what this one gives up */
+	if (r == 0)
 		r = make_parts(f, err);
 	if (r < 0)
 		return r;
 	output_set_sender(f->output, f->sender);
 	outlet_init(f);
-	r = enclosure_serve(f, err);
-	if (r < 0)
-		return r;
 	r = watch_all(f);
 	if (r < 0)
 		return error_set(err, r, "cannot watch the sockets: %s", strerror(-r));

@@ -442,9 +442,17 @@ int sandbox_leave_root(struct sandbox *s, struct error *err)
 	if (syscall(SYS_setgroups, 0, NULL) < 0 || syscall(SYS_setresgid, id, id, id) < 0 ||
 	    syscall(SYS_setresuid, id, id, id) < 0)
 		return error_set(err, -errno, "cannot give up root for user id %u: %s", (unsigned)id, strerror(errno));
-	(void)prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0);
 	uids_release(&s->uids); /* the keeper has the lease */
 	return 0;
+}
+
+int sandbox_confine_front(const struct sandbox *s, struct error *err)
+{
+	const struct confinement c = {
+		.level = SANDBOX_RESTRICTED, .limits = &s->plan.profile->limits, .host_network = true, .fault = -1};
+	int r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : confinement_seccomp(&c);
+
+	return r < 0 ? error_set(err, r, "cannot filter the front's system calls: %s", strerror(-r)) : 0;
 }
 
 int sandbox_read_usage(struct sandbox *s, struct usage *usage)

@@ -59,6 +59,9 @@ int sandbox_remove_at_end(struct sandbox *s,
 int sandbox_seal(struct sandbox *s) must_check;
 int sandbox_leave_root(struct sandbox *s, struct error *err) must_check; /* nothing to do for an ordinary user */
 
+/* The tenants' filter of system calls for the front itself: who takes it over gets no further than a tenant. */
+int sandbox_confine_front(const struct sandbox *s, struct error *err) must_check;
+
 enum sandbox_level sandbox_get_level(const struct sandbox *s);
 const char *sandbox_why_not(const struct sandbox *s); /* the sentence why it is not the profile's; "" when it is */
 uint32_t sandbox_get_layers(const struct sandbox *s); /* of the holder, then of the last worker too */

@@ -90,12 +90,16 @@ def test_the_layers_are_said_and_hold(client: Any) -> None:
 
 
 def test_the_front_has_given_up_root(client: Any, kernel_process: Any) -> None:
-    status = Path(f"/proc/{kernel_process(client)}/status").read_text()
-    lines = dict(line.split(":\t", 1) for line in status.splitlines() if ":\t" in line)
-    if os.geteuid() == 0:
-        assert "0" not in lines["Uid"].split() and int(lines["CapEff"], 16) == 0
-    else:
-        assert lines["Uid"].split() == [str(os.getuid())] * 4
+    client.execute("1", store_history=True).ok()
+    tasks = list(Path(f"/proc/{kernel_process(client)}/task").iterdir())
+    for task in tasks:
+        text = (task / "status").read_text()
+        lines = dict(line.split(":\t", 1) for line in text.splitlines() if ":\t" in line)
+        if os.geteuid() == 0:
+            assert "0" not in lines["Uid"].split() and int(lines["CapPrm"], 16) == 0
+        else:
+            assert lines["Uid"].split() == [str(os.getuid())] * 4
+        assert (lines["Seccomp"], lines["NoNewPrivs"]) == ("2", "1")
 
 
 @pytest.fixture
