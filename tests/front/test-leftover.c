@@ -146,7 +146,9 @@ static void test_the_tail_is_what_was_written_last(void **state)
 		uint32_t stream;
 
 		while (at < sizeof(all)) {
-			size_t n = MIN(1 + (size_t)test_random_below(&seed, 300), sizeof(all) - at);
+			size_t n = 1 + (size_t)test_random_below(&seed, 300);
+
+			n = MIN(n, sizeof(all) - at);
 
 			leftover_text(l, 0, slice_from(all + at, n));
 			at += n;
