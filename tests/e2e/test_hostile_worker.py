@@ -186,6 +186,36 @@ def test_a_crash_while_idle(respawning: Client) -> None:
     survives(respawning)
 
 
+@pytest.mark.parametrize("reaction", ["raise BaseException(name)", "while True: pass"])
+def test_a_stream_is_not_asked_whether_it_works(respawning: Client, reaction: str) -> None:
+    """Replacing sys.stdout by an object that does this to whoever looks at it costs nobody anything."""
+    code = f"class Trap:\n  def __getattr__(self, name):\n    {reaction}\nimport sys\nsys.stdout = sys.stderr = Trap()"
+    respawning.execute(code).ok()
+    assert respawning.execute("x").ok().result == "'before'"
+
+
+REPLACED = {
+    "StringIO": ("import io, sys; sys.stdout = io.StringIO()", "sys.stdout.getvalue()", "'text\\n'"),
+    "namespace": ("import sys, types; said = []; sys.stdout = types.SimpleNamespace(write=said.append)", "''.join(said)", "'text\\n'"),
+    "wrapper": (
+        "import io, sys\nclass W:\n  def __init__(self, f): self.f = f\n  def __getattr__(self, n): return getattr(self.f, n)\n"
+        "sys.stdout = W(io.StringIO())",
+        "sys.stdout.getvalue()",
+        "'text\\n'",
+    ),
+    "nothing": ("import sys; sys.stdout = None", "sys.stdout is sys.__stdout__", "True"),
+    "no stream": ("import sys; sys.stdout = object()", "sys.stdout is sys.__stdout__", "True"),
+}
+
+
+@pytest.mark.parametrize("how", REPLACED)
+def test_a_stream_that_was_replaced_stays_if_it_can_be_written(respawning: Client, how: str) -> None:
+    replace, ask, answer = REPLACED[how]
+    respawning.execute(replace).ok()
+    respawning.execute("print('text')").ok()
+    assert respawning.execute(ask).ok().result == answer
+
+
 WRECKED = {
     "sys.stderr": "import sys\nclass No:\n  def __getattr__(self, name): raise BaseException(name)\nsys.stdout = sys.stderr = No()",
     "sys.modules": "import sys; sys.modules.clear()",

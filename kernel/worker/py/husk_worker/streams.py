@@ -104,6 +104,26 @@ class OutStream(Attributed, _husk.Stream):
         return len(text)
 
 
+_classes_of = type.__dict__["__mro__"].__get__
+_names_of = type.__dict__["__dict__"].__get__
+_SLOTS = (type(type.__dict__["__mro__"]), type(type.__dict__["__dict__"]))
+
+
+def _can_be_written(stream: object) -> bool:
+    """Whether it has a method write, or may make one up, told without a step of its own code: nothing could interrupt that here."""
+    try:
+        for kind in _classes_of(type(stream)):
+            names = _names_of(kind)
+            if "write" in names or "__getattr__" in names:
+                return True
+            slot = names.get("__dict__")
+            if type(slot) in _SLOTS and "write" in slot.__get__(stream):
+                return True
+    except BaseException:
+        pass
+    return False
+
+
 class Streams:
     """The worker's two streams, kept apart from sys so that a cell cannot lose them."""
 
@@ -125,5 +145,5 @@ class Streams:
         """
         for name, stream in (("stdout", self.out), ("stderr", self.err)):
             current = sys.__dict__.get(name)
-            if current is not stream and not hasattr(current, "write"):
+            if current is not stream and not _can_be_written(current):
                 setattr(sys, name, stream)
