@@ -253,11 +253,11 @@ def many_kernels(a: Attack) -> None:
                 kernel.groups.remove()
 
 
-def _layers(level: str) -> list[str]:
-    """The layers that a level must have (kernel/sandbox/layers.def)."""
+def _layers(level: str) -> dict[str, str]:
+    """The layers that a level must have, and what they are called (kernel/sandbox/layers.def)."""
     letter = {"full": "F", "full-nocg": "N", "restricted": "R"}[level]
-    rows = re.findall(r"^LAYER\((\w+), ([FNRL| ]+),", (SOURCE / "kernel/sandbox/layers.def").read_text(), re.MULTILINE)
-    return [name for name, levels in rows if letter in levels]
+    rows = re.findall(r'^LAYER\((\w+), ([FNRL| ]+), "([^"]*)"', (SOURCE / "kernel/sandbox/layers.def").read_text(), re.MULTILINE)
+    return {name: what for name, levels, what in rows if letter in levels}
 
 
 @action
@@ -268,7 +268,7 @@ def faults(a: Attack) -> None:
         a.fault("there are no layers")
         return
     refused = {}
-    for layer in _layers(a.kernel.mode.level):
+    for layer, what in _layers(a.kernel.mode.level).items():
         other = start(a.place, a.program, a.listeners, Result(102, "", "", ""), {"HUSK_FAULT_LAYER": layer})
         try:
             other.kernel.start(wait=False)
@@ -276,7 +276,7 @@ def faults(a: Attack) -> None:
                 code = other.kernel.wait_exit(10)
                 refused[layer] = other.kernel.stderr().strip().splitlines()[-1:] or [""]
                 said = other.kernel.stderr()
-                if code == 0 or not (layer in said or "HUSK_FAULT_LAYER" in said):
+                if code == 0 or not (what in said or "HUSK_FAULT_LAYER" in said):
                     a.fault(f"without {layer}: exit code {code}, not named: {refused[layer]}")
             except AssertionError:
                 a.fault(f"without {layer}: the kernel has started" + _ran(other))
