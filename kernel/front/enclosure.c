@@ -19,6 +19,8 @@ int enclosure_start(struct front *f, struct error *err)
 	const struct profile *p = f->profile;
 	int r;
 
+	if (p && p->level == SANDBOX_NONE)
+		f->source.limits = &p->limits;
 	if (!p || p->level == SANDBOX_NONE)
 		return 0;
 	r = environment_prepare(f->source.launcher, f->options->python, &environment, err);

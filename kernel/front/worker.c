@@ -21,6 +21,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernel/sandbox/confinement.h"
 #include "kernel/sandbox/sandbox.h"
 #include "protocol/link/link.h"
 
@@ -74,6 +75,13 @@ static void wait_for_front(void)
 		_exit(127);
 }
 
+static int limit_child(const struct limits *limits)
+{
+	const struct confinement c = { .level = SANDBOX_NONE, .limits = limits, .fault = -1 };
+
+	return limits ? confinement_rlimits(&c) : 0;
+}
+
 /* Between fork and exec: async-signal-safe calls only. fds[i] becomes descriptor i; none of them is below
  * LINK_FD_END (worker_start() sees to that), so no dup2() overwrites one that is still needed. */
 static void exec_child(const struct worker_source *source, char *const argv[], const int fds[LINK_FD_END])
@@ -87,7 +95,7 @@ static void exec_child(const struct worker_source *source, char *const argv[], c
 	(void)signal(SIGPIPE, SIG_DFL); /* what the front has changed; the launcher sees to the rest */
 	(void)sigemptyset(&none);
 	(void)sigprocmask(SIG_SETMASK, &none, NULL);
-	if (setrlimit(RLIMIT_DATA, &source->data) < 0)
+	if (setrlimit(RLIMIT_DATA, &source->data) < 0 || limit_child(source->limits) < 0)
 		_exit(127);
 	if (source->cwd && chdir(source->cwd) < 0)
 		_exit(127);

@@ -18,6 +18,7 @@ struct worker_source {
 	const char *cwd;      /* NULL: the front's */
 	struct rlimit data;   /* its RLIMIT_DATA: the front's own limit is not for Python */
 	struct sandbox *sandbox; /* NULL: none */
+	const struct limits *limits; /* of the front's own child: what the system can keep of them; NULL: none */
 	bool sandbox_lost;    /* nothing runs in it any more, and nothing will */
 };
 
