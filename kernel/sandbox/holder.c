@@ -274,6 +274,7 @@ static void spawn(struct holder *h, const struct holder_command *command, int fd
 	} else {
 		h->worker = r;
 		h->serial = command->serial;
+		h->emptying = false; /* its owner waits for that no longer, and this one is to live */
 		report.layers |= h->layers;
 	}
 	(void)say(h, &report, pidfd);
