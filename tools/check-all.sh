@@ -74,6 +74,20 @@ real_programs() {
 	pytest_folder tests/notebooks
 }
 
+# What people run every day, with today's packages, under the filter of system calls and in sandboxes. The ordinary run has
+# those programs that need no package of theirs.
+ordinary_work() {
+	local venv test
+
+	venv=$("$source_dir/tools/venv" data-science) || return 1
+	test=$("$source_dir/tools/venv" test) || return 1
+	step "Ordinary work in sandboxes"
+	one "programs under the filter, and as cells of sandboxes" workloads env HUSK_WORKLOAD_PYTHON="$venv/bin/python" \
+		HUSK_KERNEL="$all_build/plain/kernel/front/husk-kernel" HUSK_BUILD_DIR="$all_build/plain" \
+		timeout --kill-after=30 "$FOLDER_SECONDS" "$test/bin/python" -m pytest -q -rfEs -o cache_dir="$log_dir/pytest-cache" \
+		"$source_dir/tests/sandbox/test_workload.py" "$source_dir/tests/e2e/test_l_workloads.py"
+}
+
 # The sandbox where there is nothing but cgroup v2: another release, another kernel, other users.
 virtual_machine() {
 	step "A virtual machine with cgroup v2"
@@ -85,5 +99,6 @@ virtual_machine
 if plain_build; then
 	bench_smoke
 	real_programs
+	ordinary_work
 fi
 fuzz_smoke
