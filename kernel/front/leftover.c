@@ -21,7 +21,7 @@ struct piece {
 
 struct leftover {
 	struct leftover_place *place;
-	uint32_t turn;
+	uint32_t number;   /* of the file */
 	int fd;            /* -1: no file, and why_not says why, if it was wanted */
 	int why_not;       /* errno */
 	uint64_t bytes;    /* of text, all of it */
@@ -34,9 +34,9 @@ struct leftover {
 	char tail[];
 };
 
-static void name_file(uint32_t turn, char name[NAME_SIZE])
+static void name_file(uint32_t number, char name[NAME_SIZE])
 {
-	(void)snprintf(name, NAME_SIZE, "output-%u.txt", turn);
+	(void)snprintf(name, NAME_SIZE, "output-%u.txt", number);
 }
 
 /* The tenant may have put anything there, a link to another place too. */
@@ -47,10 +47,11 @@ static int open_directory(const struct leftover_place *place)
 		.resolve = RESOLVE_BENEATH | RESOLVE_NO_SYMLINKS | RESOLVE_NO_XDEV,
 	};
 	bool is_new = mkdirat(place->workspace_fd, DIRECTORY, 0777) == 0;
+	int r = is_new ? 0 : -errno;
 	int fd = (int)syscall(SYS_openat2, place->workspace_fd, DIRECTORY, &how, sizeof(how));
 
 	if (fd < 0)
-		return -errno;
+		return errno == ENOENT && !is_new ? r : -errno; /* why it could not be made says more */
 	if (is_new)
 		(void)fchmod(fd, 0777); /* what is in it is the tenant's to remove */
 	return fd;
@@ -89,6 +90,26 @@ static int open_file(struct leftover_place *place, uint32_t turn)
 	return fd;
 }
 
+/* What an earlier turn has left there goes. */
+static int take_file(struct leftover_place *place, uint32_t *ret_number)
+{
+	size_t i = place->n_used++ % place->n_files;
+	struct stat st;
+	int fd;
+
+	if (fstat(place->files[i], &st) == 0 && st.st_nlink == 0)
+		return -ENOENT; /* the tenant has removed it */
+	fd = fcntl(place->files[i], F_DUPFD_CLOEXEC, 0);
+	if (fd < 0 || ftruncate(fd, 0) < 0 || lseek(fd, 0, SEEK_SET) < 0) {
+		int r = -errno;
+
+		closep(&fd);
+		return r;
+	}
+	*ret_number = (uint32_t)i + 1;
+	return fd;
+}
+
 int leftover_new(struct leftover_place *place, uint32_t turn, size_t tail_bytes, unsigned n_pieces, struct leftover **ret)
 {
 	struct leftover *l = calloc(1, sizeof(*l) + tail_bytes);
@@ -96,10 +117,10 @@ int leftover_new(struct leftover_place *place, uint32_t turn, size_t tail_bytes,
 	if (!l)
 		return -ENOMEM;
 	l->place = place;
-	l->turn = turn;
+	l->number = turn;
 	l->size = tail_bytes;
 	l->max_pieces = MIN(n_pieces, LEFTOVER_MAX_PIECES);
-	l->fd = open_file(place, turn);
+	l->fd = place->n_files ? take_file(place, &l->number) : open_file(place, turn);
 	if (l->fd < 0) {
 		l->why_not = l->fd == -ENOTSUP ? 0 : -l->fd;
 		l->fd = -1;
@@ -236,7 +257,7 @@ void leftover_describe(const struct leftover *l, struct buffer *out)
 	buffer_append_str(out, "\n[husk: the limit of output was reached; ");
 	describe_amounts(l, out);
 	buffer_append_str(out, " left out here");
-	name_file(l->turn, name);
+	name_file(l->number, name);
 	if (l->fd >= 0)
 		buffer_printf(out, ", all from here on is in %s/" DIRECTORY "/%s", l->place->name, name);
 	else if (l->why_not)

@@ -22,7 +22,10 @@ struct leftover;
 struct leftover_place {
 	int workspace_fd;  /* borrowed; a directory in which this process may make ".husk"; -1: no files */
 	const char *name;  /* of the workspace, as the tenant sees it */
-	uint32_t turns[LEFTOVER_MAX_FILES];
+	const int *files;  /* borrowed: files that are there already, ".husk/output-1.txt" and so on, used in turn; then none are made */
+	size_t n_files;
+	size_t n_used;
+	uint32_t turns[LEFTOVER_MAX_FILES]; /* of those that were made */
 	unsigned n;
 };
 

@@ -110,8 +110,10 @@ void outlet_init(struct front *f)
 	flow_init(&f->outlet.background, &f->enforce.quota.limits);
 	f->outlet.drain_at = USEC_NEVER;
 	*place = (struct leftover_place){ .workspace_fd = -1 };
-	if (f->source.sandbox)
+	if (f->source.sandbox) {
 		place->workspace_fd = sandbox_workspace_fd(f->source.sandbox);
+		place->n_files = sandbox_outputs(f->source.sandbox, &place->files);
+	}
 	place->name = inside || !f->profile || !f->profile->workspace ? "/workspace" : f->profile->workspace;
 	output_set_gate(f->output, &gate, f);
 }

@@ -20,6 +20,7 @@
 #include <sys/prctl.h>
 #include <sys/signalfd.h>
 #include <sys/socket.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
@@ -208,6 +209,39 @@ static void set_up_namespaces(struct holder *h, int go_fd, struct error *err)
 		give_up(h, LAYER_namespaces, err);
 }
 
+static int make_output(unsigned number)
+{
+	char path[64];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "/workspace/" HOLDER_OUTPUTS, number);
+	fd = open(path, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0666);
+	if (fd >= 0)
+		(void)fchmod(fd, 0666);
+	return fd;
+}
+
+/* Of a directory of the machine the owner has a descriptor already. What cannot be made is not there: a notice of the output will say so. */
+static void offer_workspace(const struct holder *h)
+{
+	struct holder_report report = {.event = HOLDER_WORKSPACE, .level = h->plan->level};
+	int fds[1 + HOLDER_MAX_OUTPUTS];
+	size_t n = 0;
+
+	if (h->plan->profile->workspace)
+		return;
+	fds[0] = open("/workspace", O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	if (fds[0] >= 0)
+		n = 1;
+	if (n && mkdir("/workspace/.husk", 0777) == 0 && chmod("/workspace/.husk", 0777) == 0)
+		while (n <= HOLDER_MAX_OUTPUTS && (fds[n] = make_output((unsigned)n)) >= 0)
+			n++;
+	if (n)
+		(void)!descriptor_send_message(h->lifeline, &report, sizeof(report), fds, n, MSG_DONTWAIT);
+	for (size_t i = 0; i < n; i++)
+		(void)close(fds[i]);
+}
+
 /* ---- service ---- */
 
 static void reap(struct holder *h)
@@ -362,6 +396,7 @@ void holder_main(struct sandbox_plan *plan, int lifeline, int go_fd)
 		done(&h, LAYER_cgroup, join_groups(plan, &err), &err);
 	if (plan->level >= SANDBOX_FULL_NOCG) {
 		set_up_namespaces(&h, go_fd, &err);
+		offer_workspace(&h);
 		proc_fd = open_proc();
 		if (drop_capabilities(&err) < 0)
 			give_up(&h, LAYER_user, &err);

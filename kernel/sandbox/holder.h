@@ -19,6 +19,13 @@
 
 #define HOLDER_MAX_FDS 16 /* of a worker: they become descriptors 0.. in their order */
 
+/*
+ * Files of the workspace into which the owner writes what is left out of a turn's output: its own ids are not known in the sandbox, so it
+ * could not make them. Named HOLDER_OUTPUTS with a number from 1.
+ */
+#define HOLDER_MAX_OUTPUTS 4
+#define HOLDER_OUTPUTS ".husk/output-%u.txt"
+
 enum holder_order {
 	HOLDER_SPAWN =
 	    1,           /* n_fds descriptors ride with it; answered by SPAWNED or SPAWN_FAILED, in the end by EXITED */
@@ -39,6 +46,7 @@ enum holder_event {
 	HOLDER_SPAWN_FAILED, /* error, layer */
 	HOLDER_EXITED,       /* status, cpu */
 	HOLDER_EMPTY,
+	HOLDER_WORKSPACE, /* before READY, where the workspace lives and dies with the sandbox: descriptors of it and of its files for output */
 	HOLDER_LISTENS, /* before READY: the socket of the network proxy rides with it */
 };
 

@@ -37,6 +37,9 @@ struct sandbox {
 	int control;
 	pid_t keeper;
 	int proc_fd;
+	int workspace_fd; /* of one that is not the profile's; -1 */
+	int outputs[HOLDER_MAX_OUTPUTS];
+	size_t n_outputs;
 	int proxy_fd; /* the proxy's socket, on its way from the holder to the keeper */
 	bool ready;
 	uint32_t layers;
@@ -144,6 +147,7 @@ static int take_workspace(struct sandbox *s, struct error *err)
 		return error_set(err, -errno, "cannot make the workspace %s: %s", s->plan.own_workspace,
 				 strerror(errno));
 	s->plan.cwd = s->plan.own_workspace;
+	s->workspace_fd = open(s->plan.own_workspace, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	return 0;
 }
 
@@ -187,7 +191,10 @@ static int receive(struct sandbox *s, struct holder_report *ret, int *ret_fd)
 		return 0;
 	*ret_fd = n_fds > 0 ? fds[0] : -1;
 	for (size_t i = 1; i < n_fds; i++)
-		(void)close(fds[i]);
+		if (n == sizeof(*ret) && ret->event == HOLDER_WORKSPACE && s->n_outputs < HOLDER_MAX_OUTPUTS)
+			s->outputs[s->n_outputs++] = fds[i];
+		else
+			(void)close(fds[i]);
 	if (n != sizeof(*ret))
 		return -EPIPE;
 	ret->error.text[sizeof(ret->error.text) - 1] = '\0';
@@ -196,6 +203,10 @@ static int receive(struct sandbox *s, struct holder_report *ret, int *ret_fd)
 		s->layers = ret->layers;
 		closep(&s->proc_fd);
 		s->proc_fd = *ret_fd;
+		*ret_fd = -1;
+	} else if (ret->event == HOLDER_WORKSPACE) {
+		closep(&s->workspace_fd);
+		s->workspace_fd = *ret_fd;
 		*ret_fd = -1;
 	} else if (ret->event == HOLDER_LISTENS) {
 		closep(&s->proxy_fd);
@@ -271,7 +282,10 @@ static int start_proxy(struct sandbox *s, struct error *err)
 static void undo(struct sandbox *s)
 {
 	closep(&s->proxy_fd);
-	s->proxy_fd = -1;
+	closep(&s->workspace_fd);
+	s->proxy_fd = s->workspace_fd = -1;
+	while (s->n_outputs)
+		(void)close(s->outputs[--s->n_outputs]);
 	closep(&s->lifeline);
 	closep(&s->control);
 	s->lifeline = s->control = -1;
@@ -316,7 +330,8 @@ static int try_level(struct sandbox *s, enum sandbox_level level, const struct e
 
 static int begin(struct sandbox *s, const struct profile *profile, int n_worker_fds, int link_fd, struct error *err)
 {
-	*s = (struct sandbox){.lifeline = -1, .control = -1, .proc_fd = -1, .proxy_fd = -1, .uids.lock_fd = -1};
+	*s = (struct sandbox){.lifeline = -1, .control = -1, .proc_fd = -1,
+			      .workspace_fd = -1, .proxy_fd = -1, .uids.lock_fd = -1};
 	s->plan = (struct sandbox_plan){.profile = profile,
 					.trees = s->trees,
 					.n_worker_fds = n_worker_fds,
@@ -499,5 +514,11 @@ const char *sandbox_package_prefix(const struct sandbox *s)
 
 int sandbox_workspace_fd(const struct sandbox *s)
 {
-	return s->plan.profile->workspace_fd;
+	return s->workspace_fd >= 0 ? s->workspace_fd : s->plan.profile->workspace_fd;
+}
+
+size_t sandbox_outputs(const struct sandbox *s, const int **ret_fds)
+{
+	*ret_fds = s->outputs;
+	return s->n_outputs;
 }

@@ -68,6 +68,8 @@ uint32_t sandbox_get_layers(const struct sandbox *s); /* of the holder, then of 
 int sandbox_read_usage(struct sandbox *s, struct usage *usage) must_check;
 struct cgroup *sandbox_cgroup(const struct sandbox *s); /* borrowed; NULL: none */
 const char *sandbox_package_prefix(const struct sandbox *s); /* where a session may install packages, as seen inside */
-int sandbox_workspace_fd(const struct sandbox *s);      /* borrowed, -1: it is seen by the tenant alone */
+int sandbox_workspace_fd(const struct sandbox *s);      /* borrowed, -1: none */
+/* Files for output that is left out, HOLDER_OUTPUTS of the workspace; borrowed. 0: the front can make them itself, or there are none. */
+size_t sandbox_outputs(const struct sandbox *s, const int **ret_fds);
 
 #endif

@@ -185,6 +185,38 @@ static void test_without_a_workspace_the_end_is_kept_all_the_same(void **state)
 	(void)leftover_free(l);
 }
 
+static void test_files_that_are_there_are_used_in_turn(void **state)
+{
+	char path[256];
+	int files[2];
+	struct leftover_place given = { .workspace_fd = -1, .name = "/workspace", .files = files, .n_files = 2 };
+	static const char *const texts[] = { "first, and longest", "second", "third" };
+	struct leftover *l = NULL;
+
+	(void)state;
+	for (int i = 0; i < 2; i++) {
+		(void)snprintf(path, sizeof(path), "%s/given-%d", dir, i + 1);
+		files[i] = open(path, O_WRONLY | O_CREAT | O_CLOEXEC, 0644);
+		assert_true(files[i] >= 0);
+	}
+	for (uint32_t i = 0; i < 3; i++) {
+		assert_int_equal(leftover_new(&given, 70 + i, 4, 4, &l), 0);
+		leftover_text(l, 0, slice_str(texts[i]));
+		assert_described(l, i == 1 ? "/workspace/.husk/output-2.txt" : "/workspace/.husk/output-1.txt");
+		(void)leftover_free(l);
+	}
+	assert_file("given-1", "third");
+	assert_file("given-2", "second");
+	given.n_used = 0;
+	path_of("given-1", path);
+	assert_int_equal(unlink(path), 0);
+	assert_int_equal(leftover_new(&given, 81, 4, 4, &l), 0);
+	assert_described(l, "could not be written: No such file or directory");
+	(void)leftover_free(l);
+	for (int i = 0; i < 2; i++)
+		assert_int_equal(close(files[i]), 0);
+}
+
 static void test_only_the_last_files_are_kept(void **state)
 {
 	char name[64];
@@ -269,6 +301,7 @@ int main(void)
 		T(test_the_tail_is_what_was_written_last),
 		T(test_a_character_that_was_cut_is_not_shown),
 		T(test_without_a_workspace_the_end_is_kept_all_the_same),
+		T(test_files_that_are_there_are_used_in_turn),
 		T(test_only_the_last_files_are_kept),
 		T(test_a_link_in_the_way_is_not_followed),
 		T(test_a_file_or_a_pipe_in_the_way_is_not_used),
