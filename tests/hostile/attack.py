@@ -226,14 +226,16 @@ def run_next(a: Attack) -> None:
     """The next cell asks for the variable of before."""
     wanted = repr(f"canary-{a.program.number}")
     said = a.result.seen.get("state", "")
-    for n in range(a.expect.tries):
+    tries = max(a.expect.tries, 2)
+    for n in range(tries):
         begin = time.monotonic()
         turn = a.client.execute("canary if 'canary' in globals() else 'none'", timeout=15)
         took = time.monotonic() - begin
         a.result.seen["next_seconds"] = round(took, 3)
         name = turn.content.get("ename", "")
-        is_known = turn.result in (wanted, "'none'")
-        if is_known or n + 1 == a.expect.tries:
+        # A fresh worker's first cell makes the shell: on a busy machine that takes longer than the shortest limits.
+        is_slow = name == "WallTimeLimitExceeded" and a.expect.tries == 1
+        if turn.result in (wanted, "'none'") or (a.expect.tries == 1 and not is_slow):
             break
     found = "kept" if turn.result == wanted else "lost" if turn.result == "'none'" else f"unclear ({turn.status} {name})"
     a.result.seen["found"] = found
