@@ -17,13 +17,10 @@
 #include <dlfcn.h>
 #include <fcntl.h>
 #include <inttypes.h>
-#include <signal.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/resource.h>
-#include <sys/syscall.h>
 
-#include "kernel/worker/hooks.h"
 #include "kernel/worker/interrupt.h"
 #include "protocol/link/ring.h"
 
@@ -68,14 +65,15 @@ static struct {
 	uint32_t turn;          /* of memory_enter() */
 	uint32_t lowered_turn;  /* has a limit of its own */
 	uint64_t lowered_limit;
-	unsigned n_refused;     /* arenas, in this turn */
+	unsigned n_refused;     /* arenas, in this turn and the main thread */
+	unsigned n_elsewhere;   /* ... and in other threads */
 	unsigned n_failed;      /* requests of malloc, in this turn */
 	bool is_inside;         /* between memory_enter() and memory_leave() */
 	bool is_pressed;        /* something was refused, and not yet seen to be free again */
 	bool is_told;           /* the pending call is under way and still meant */
 	bool is_direct;         /* ... only to look whether the memory has been freed */
-	unsigned long thread;   /* that it is about */
 	unsigned long denied;   /* the thread whose next request of malloc fails; 0: none */
+	uint64_t after_denial;  /* what take_step() is given then */
 } state;
 
 static struct arena_allocator next;
@@ -140,7 +138,7 @@ static void look_again(void)
 {
 	if (data_size() > floor_now())
 		return;
-	state.n_refused = 0;
+	state.n_refused = state.n_elsewhere = 0;
 	set_soft(state.is_inside ? floor_now() : floor_now() + STEP);
 }
 
@@ -158,22 +156,14 @@ static int tell(void *unused)
 		return 0;
 	}
 	cause = memory_cause();
-	if (state.thread == interrupt_main_thread())
-		return interrupt_refused(&cause, state.n_refused > 1);
-	if (interrupt_thread(state.thread, &cause) < 0)
-		PyErr_Clear();
-	return 0;
+	return interrupt_refused(&cause, state.n_refused > 1);
 }
 
-static void tell_later(void)
+static void tell_later(bool is_direct)
 {
-	state.is_direct = state.n_refused == N_DIRECT;
-	state.thread = PyThread_get_thread_ident();
+	state.is_direct = is_direct;
 	if (!state.is_told)
 		state.is_told = Py_AddPendingCall(tell, NULL) == 0;
-	/* The main thread may sleep. */
-	if (state.thread != interrupt_main_thread())
-		(void)syscall(SYS_tgkill, getpid(), getpid(), hooks_reserved_signal());
 }
 
 static bool take_step(uint64_t last)
@@ -184,20 +174,36 @@ static bool take_step(uint64_t last)
 	return true;
 }
 
+/* The request for an arena fails, and when that is done there is room to unwind. */
+static void deny(size_t size, unsigned n)
+{
+	if (size >= ARENA_LEAST)
+		state.denied = PyThread_get_thread_ident();
+	state.after_denial = n <= N_DIRECT ? floor_now() + N_DIRECT * STEP : ceiling();
+	if (size < ARENA_LEAST)
+		(void)take_step(state.after_denial);
+}
+
 /* An arena was refused. Whether it may be had now. The worker's own work has all of the reserve, and nobody is told. */
 static bool give_more(size_t size)
 {
+	bool is_main = PyThread_get_thread_ident() == interrupt_main_thread();
+
 	state.is_pressed = true;
-	if (!state.is_inside && PyThread_get_thread_ident() == interrupt_main_thread())
+	if (is_main && !state.is_inside)
 		return take_step(ceiling());
+	if (!is_main) {
+		/* Nothing can be raised there later: it may have had its MemoryError from malloc meanwhile. */
+		deny(size, ++state.n_elsewhere);
+		if (!state.is_told)
+			tell_later(true);
+		return false;
+	}
 	state.n_refused++;
-	tell_later();
+	tell_later(state.n_refused == N_DIRECT);
 	if (state.n_refused < N_DIRECT)
 		return take_step(floor_now() + N_DIRECT * STEP);
-	if (size >= ARENA_LEAST)
-		state.denied = state.thread;
-	else
-		(void)take_step(ceiling());
+	deny(size, state.n_refused);
 	return false;
 }
 
@@ -223,8 +229,7 @@ static bool is_denied(void)
 	if (state.denied == 0 || state.denied != PyThread_get_thread_ident())
 		return false;
 	state.denied = 0;
-	/* The request has failed: room to unwind. */
-	(void)take_step(state.n_refused <= N_DIRECT ? floor_now() + N_DIRECT * STEP : ceiling());
+	(void)take_step(state.after_denial);
 	return true;
 }
 
@@ -235,7 +240,7 @@ static void *judge(void *address)
 		state.is_direct = true; /* one that is told of an arena meanwhile would hear of both */
 		if (++state.n_failed >= N_FAILED) {
 			state.n_refused = MAX(state.n_refused, N_DIRECT + 1);
-			tell_later();
+			tell_later(false);
 		}
 	}
 	return address;
@@ -297,7 +302,7 @@ void memory_enter(uint32_t turn)
 	if (!state.is_on)
 		return;
 	if (state.turn != turn)
-		state.n_refused = state.n_failed = 0;
+		state.n_refused = state.n_elsewhere = state.n_failed = 0;
 	state.turn = turn;
 	state.is_inside = true;
 	if (state.before_shell == 0)

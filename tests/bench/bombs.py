@@ -53,7 +53,7 @@ MORE = {
     ),
     "thread": (
         "import threading\nK = []\ndef f():\n    try:\n        for i in range(10**9): K.append(str(i))\n"
-        "    except MemoryError as e: K[:] = [e]\nt = threading.Thread(target=f); t.start(); t.join()\nraise K[0]"
+        "    except MemoryError as e:\n        K.clear()\n        K.append(e)\nt = threading.Thread(target=f); t.start(); t.join()\nraise K[0]"
     ),
     "nested handlers": (
         "K = []\ndef f(n):\n    try:\n        if n: f(n - 1)\n        while True: K.append([n])\n    finally:\n        K.append(n)\nf(50)"

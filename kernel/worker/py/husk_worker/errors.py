@@ -71,6 +71,7 @@ def let_go(error: BaseException) -> None:
         while trace is not None:
             try:
                 trace.tb_frame.clear()
+                trace.tb_frame.f_locals  # noqa: B018  up to 3.12 a copy, which is brought up to date
             except RuntimeError:
                 pass  # it still runs
             trace = trace.tb_next
