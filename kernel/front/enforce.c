@@ -82,7 +82,7 @@ void enforce_worker_started(struct front *f)
 
 	meter_attach(&e->meter, f->worker.pid);
 	e->has_memory_base = false;
-	e->memory_is_reported = f->watch_memory.added;
+	e->has_reports = f->watch_memory.added;
 	e->oom_before = e->cgroup ? meter_read(&e->meter, true)->oom_kills : 0;
 }
 
@@ -148,7 +148,7 @@ static void set_memory_base(struct enforce *e, uint64_t bytes)
 		log_warning("the memory limit counts what Python had before the first turn too: %s", err.text);
 	} else if (cgroup_watch_memory_aside(e->cgroup, &err) < 0) {
 		log_warning("the memory is looked at in intervals: %s", err.text);
-		e->memory_is_reported = false;
+		e->has_reports = false;
 	}
 }
 
@@ -174,6 +174,8 @@ void enforce_begin(struct front *f, struct request *r)
 	outlet_turn_begins(f);
 	if (!e->has_memory_base)
 		set_memory_base(e, r->quota.before.memory_bytes);
+	e->memory_is_reported = e->has_reports &&
+	    minus(r->quota.before.memory_bytes, e->memory_base) < e->quota.limits.value[LIMIT_memory];
 	if (needs_looks(e, r))
 		e->quota.look_at = MIN(e->quota.look_at, next_look(e, r, &r->quota.before, now));
 	if (e->in_debugger && r->message.header.type == MSGTYPE_execute_request)
@@ -347,14 +349,15 @@ void enforce_tick(struct front *f, uint64_t now)
 }
 
 /*
- * The group counts what was read from files too, and reports no second time while that keeps it at the threshold: then looks take the place
- * of its reports.
+ * The group counts what was read from files too, and reports no second time while memory stays at the threshold, as it does with a turn that
+ * frees what an earlier one has left: then looks take the place of its reports.
  */
 static void on_memory(struct front *f, struct watch *w, uint32_t events)
 {
 	struct enforce *e = &f->enforce;
 	bool is_high = cgroup_memory_take(e->cgroup) > 0;
 	const struct usage *usage = look(f, true);
+	bool looks = !is_high;
 
 	(void)w;
 	(void)events;
@@ -365,9 +368,12 @@ static void on_memory(struct front *f, struct watch *w, uint32_t events)
 		if (!r || r->ladder.running || !is_memory_reported(e, r))
 			continue;
 		cause.limit = r->quota.limits.value[LIMIT_memory];
-		tell(f, i, &cause);
+		if (quota_turn_has_grown(&r->quota, usage))
+			tell(f, i, &cause);
+		else
+			looks = true;
 	}
-	if (!is_high) {
+	if (looks) {
 		e->memory_is_reported = false;
 		e->quota.look_at = 0;
 	}

@@ -22,7 +22,8 @@ struct enforce {
 	uint64_t at;             /* the next deadline or look */
 	uint64_t memory_base;    /* that this worker had when its first turn began */
 	bool has_memory_base;
-	bool memory_is_reported; /* by the control group */
+	bool has_reports;        /* of memory, by the control group */
+	bool memory_is_reported; /* and nothing has been seen of which none will come */
 	uint64_t memory_again;   /* when the turns that were told of the memory must have made room */
 	uint64_t oom_before;
 	bool spent_told;         /* to what ran when a total was used up */

@@ -93,6 +93,11 @@ static uint64_t cpu_used(const struct quota_turn *t, const struct usage *usage)
 	return usage->cpu_usec > t->before.cpu_usec ? usage->cpu_usec - t->before.cpu_usec : 0;
 }
 
+bool quota_turn_has_grown(const struct quota_turn *t, const struct usage *usage)
+{
+	return usage->memory_bytes > t->before.memory_bytes + QUOTA_MEMORY_SLACK_BYTES;
+}
+
 bool quota_turn_is_spent(const struct quota_turn *t, const struct usage *usage, uint64_t base, struct cause *ret)
 {
 	uint64_t cpu = t->limits.value[LIMIT_cpu], memory = t->limits.value[LIMIT_memory];
@@ -102,7 +107,7 @@ bool quota_turn_is_spent(const struct quota_turn *t, const struct usage *usage, 
 		*ret = cause(RING_REASON_CPU, cpu, cpu_used(t, usage));
 		return true;
 	}
-	if (memory != LIMITS_NONE && used >= memory && usage->memory_bytes > t->before.memory_bytes + QUOTA_MEMORY_SLACK_BYTES) {
+	if (memory != LIMITS_NONE && used >= memory && quota_turn_has_grown(t, usage)) {
 		*ret = cause(RING_REASON_MEMORY, memory, used);
 		return true;
 	}

@@ -50,6 +50,9 @@ bool quota_turn_is_late(const struct quota_turn *t, uint64_t now, struct cause *
 /* CPU time and memory. base: memory that does not count. */
 bool quota_turn_is_spent(const struct quota_turn *t, const struct usage *usage, uint64_t base, struct cause *ret);
 
+/* Whether it has more memory than at its begin, beyond what it may add to free something. */
+bool quota_turn_has_grown(const struct quota_turn *t, const struct usage *usage);
+
 /* Of the kernel. */
 struct quota {
 	struct limits limits;    /* the profile's */
