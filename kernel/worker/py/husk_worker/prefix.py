@@ -1,9 +1,9 @@
 # SPDX-License-Identifier: Apache-2.0
 """The place into which a session may install packages, where its environment is read-only.
 
-The front names a directory (link.md, START package_prefix) and gives it to pip as PIP_PREFIX. Modules below it are found by the session,
-before the environment's own, and by the processes it starts; but not when the interpreter itself starts, because
-what lies there was made by tenant code.
+The front names a directory (link.md, START package_prefix) and gives it to pip as PIP_PREFIX. Modules below it are found
+by the session, before the environment's own, and by the processes it starts; but not when the interpreter itself starts,
+because what lies there was made by tenant code.
 """
 
 import contextlib
