@@ -294,6 +294,8 @@ static void watch_memory(struct keeper *k)
 
 	if (k->cgroup && k->holder && cgroup_watch_memory(k->cgroup, &err) < 0)
 		(void)kill(k->holder, SIGKILL);
+	if (k->cgroup)
+		(void)cgroup_remove_stale(k->cgroup);
 }
 
 static void note_file(struct keeper *k, const char *path)

@@ -9,6 +9,7 @@
 #include "kernel/sandbox/rootfs.h"
 
 #include <fcntl.h>
+#include <linux/openat2.h>
 #include <stdio.h>
 #include <string.h>
 #include <sys/mount.h>
@@ -34,13 +35,38 @@ static int fail(struct error *err, const char *what, const char *which)
 
 /* ---- trees of the host ---- */
 
+/*
+ * Before Linux 6.15 only what lies in one's own mount namespace can be taken: the place that was opened for the profile is found again there
+ * by its path, and must be the same.
+ */
+static int find_again(const struct plan_tree *tree)
+{
+	struct open_how how = {.flags = O_PATH | O_CLOEXEC, .resolve = RESOLVE_NO_SYMLINKS};
+	_cleanup_(closep) int fd = (int)syscall(SYS_openat2, AT_FDCWD, tree->source, &how, sizeof(how));
+	struct stat was, is;
+
+	if (fd < 0 || fstat(fd, &is) < 0 || fstat(tree->source_fd, &was) < 0)
+		return -1;
+	if (was.st_dev != is.st_dev || was.st_ino != is.st_ino) {
+		errno = ESTALE;
+		return -1;
+	}
+	return STEAL_FD(fd);
+}
+
 static int open_source(const struct plan_tree *tree)
 {
-	const char *path = tree->source_fd >= 0 ? "" : tree->source;
 	unsigned flags = OPEN_TREE_CLONE | OPEN_TREE_CLOEXEC | AT_RECURSIVE;
+	_cleanup_(closep) int again = -1;
+	int fd;
 
-	return open_tree(tree->source_fd >= 0 ? tree->source_fd : AT_FDCWD, path,
-			 tree->source_fd >= 0 ? flags | AT_EMPTY_PATH : flags);
+	if (tree->source_fd < 0)
+		return open_tree(AT_FDCWD, tree->source, flags);
+	fd = open_tree(tree->source_fd, "", flags | AT_EMPTY_PATH);
+	if (fd >= 0 || errno != EINVAL)
+		return fd;
+	again = find_again(tree);
+	return again < 0 ? -1 : open_tree(again, "", flags | AT_EMPTY_PATH);
 }
 
 static int set_attributes(const struct plan_tree *tree, struct error *err)
@@ -70,8 +96,9 @@ static int map_owner(const struct sandbox_plan *plan, const struct plan_tree *tr
 		return user_ns;
 	attr.userns_fd = (uint64_t)user_ns;
 	if (mount_setattr(tree->mount_fd, "", AT_EMPTY_PATH, &attr, sizeof(attr)) < 0)
-		return fail(err, "the file system has no id-mapped mounts, which a writable place of a kernel of root needs:",
-			    tree->source);
+		return fail(
+		    err, "the file system has no id-mapped mounts, which a writable place of a kernel of root needs:",
+		    tree->source);
 	return 0;
 }
 

@@ -114,8 +114,6 @@ static int take_cgroup(struct sandbox *s, enum sandbox_level level, struct error
 		return 0;
 	r = s->plan.fault == LAYER_cgroup ? error_set(err, -ENOTSUP, "made to fail by HUSK_FAULT_LAYER")
 					  : cgroup_new(NULL, p->cgroup_parent, &s->cgroup, err);
-	if (r == 0)
-		(void)cgroup_remove_stale(s->cgroup);
 	if (limits.value[LIMIT_processes] != LIMITS_NONE)
 		limits.value[LIMIT_processes]++; /* pid 1 is in the group too */
 	if (r == 0)

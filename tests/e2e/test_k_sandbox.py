@@ -114,7 +114,7 @@ import getpass, json, os, socket, tempfile
 print(json.dumps({"cwd": os.getcwd(), "home": os.path.expanduser("~"), "user": getpass.getuser(), "tmp": tempfile.gettempdir(),
   "root": sorted(os.listdir("/")), "sys": [name for name, _, _ in os.walk("/sys")][:4] + os.listdir("/sys/devices"), "same": os.path.samefile("/mnt/data", "/workspace"), "host": socket.gethostname(),
   "homes": os.listdir("/home"), "pids": [int(p) for p in os.listdir("/proc") if p.isdigit()],
-  "interfaces": [name for _, name in socket.if_nameindex()], "fds": sorted(map(int, os.listdir("/proc/self/fd")))}))"""
+  "interfaces": [name for _, name in socket.if_nameindex()], "fds": {n: os.readlink(f"/proc/self/fd/{n}") for n in os.listdir("/proc/self/fd") if os.path.lexists(f"/proc/self/fd/{n}")}}))"""
     seen = json.loads(client.execute(code).ok().stdout)
     assert (seen["cwd"], seen["home"], seen["user"], seen["tmp"]) == ("/workspace", "/home/user", "user", "/tmp")
     assert seen["same"] and seen["host"] == "husk" and seen["homes"] == ["user"]
@@ -125,8 +125,11 @@ print(json.dumps({"cwd": os.getcwd(), "home": os.path.expanduser("~"), "user": g
         "bin", "dev", "etc", "home", "lib", "lib32", "lib64", "libx32", "mnt", "opt", "proc", "root", "run", "sbin", "sys",
         "srv", "tmp", "usr", "var", "workspace",
     }  # fmt: skip
-    # 8: listdir's own. The link, its ring, its doorbell and the two pipes' read ends are the worker's.
-    assert seen["fds"] == list(range(9))
+    # The link, its ring, its doorbell and the two pipes' read ends are the worker's; IPython's event loop has three when it is there.
+    own = {name: target for name, target in seen["fds"].items() if int(name) < 8}
+    more = [target.partition(":")[0] for name, target in seen["fds"].items() if int(name) >= 8]
+    assert sorted(own) == list("01234567") and own["0"] == "/dev/null" and own["4"].startswith("/memfd:")
+    assert set(more) <= {"anon_inode", "socket"} and len(more) <= 3
 
 
 def test_nothing_of_the_fronts_environment_is_seen(start_kernel: Any, tmp_path: Path) -> None:
