@@ -303,6 +303,7 @@ static void answer_create_subshell(struct front *f, struct request *r)
 	}
 	lane_init(lane, LANE_SUBSHELL);
 	lane->in_use = lane->eager = true;
+	f->n_lanes = MAX(f->n_lanes, (size_t)(lane - f->subshells) + 3);
 	lane->shell = ++f->n_subshells_made;
 	front_new_uuid(lane->id);
 	buffer_printf(&content, "{\"status\":\"ok\",\"subshell_id\":\"%s\"}", lane->id);

@@ -68,7 +68,7 @@ static void plan(struct front *f)
 	struct enforce *e = &f->enforce;
 
 	e->at = MIN(e->quota.look_at, e->memory_again);
-	for (size_t i = 0; i < FRONT_LANES; i++) {
+	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct request *r = running(f, i);
 
 		if (r && !r->ladder.running)
@@ -204,7 +204,7 @@ void enforce_end(struct front *f, struct request *r)
 	r->is_measured = false;
 	r->wall_usec = quota_turn_wall(&r->quota, now);
 	measure(r, look(f, needs_looks(e, r)));
-	for (size_t i = 0; i < FRONT_LANES; i++)
+	for (size_t i = 0; i < f->n_lanes; i++)
 		idle &= running(f, i) == NULL;
 	if (quota_is_spent(&e->quota, &e->meter.total) && !e->spent_told)
 		e->quota.look_at = 0;
@@ -229,7 +229,7 @@ void enforce_debugger(struct front *f, bool stopped)
 	if (f->enforce.in_debugger == stopped)
 		return;
 	f->enforce.in_debugger = stopped;
-	for (size_t i = 0; i < FRONT_LANES; i++) {
+	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct request *r = running(f, i);
 
 		if (r && r->message.header.type == MSGTYPE_execute_request)
@@ -265,7 +265,7 @@ static void judge(struct front *f, const struct usage *usage, uint64_t now)
 
 	e->spent_told |= is_new;
 
-	for (size_t i = 0; i < FRONT_LANES; i++) {
+	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct request *r = running(f, i);
 
 		if (!r || r->ladder.running)
@@ -299,7 +299,7 @@ static void plan_looks(struct front *f, const struct usage *usage, uint64_t now)
 	bool idle = true;
 
 	e->quota.look_at = USEC_NEVER;
-	for (size_t i = 0; i < FRONT_LANES; i++) {
+	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct request *r = running(f, i);
 
 		idle &= r == NULL;
@@ -324,7 +324,7 @@ static void look_at_memory(struct front *f)
 	const struct usage *usage = look(f, true);
 
 	e->memory_again = USEC_NEVER;
-	for (size_t i = 0; i < FRONT_LANES; i++) {
+	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct request *r = running(f, i);
 
 		if (r && r->ladder.running && r->cause.reason == RING_REASON_MEMORY && is_full(e, r, usage))
@@ -361,7 +361,7 @@ static void on_memory(struct front *f, struct watch *w, uint32_t events)
 
 	(void)w;
 	(void)events;
-	for (size_t i = 0; is_high && i < FRONT_LANES; i++) {
+	for (size_t i = 0; is_high && i < f->n_lanes; i++) {
 		struct request *r = running(f, i);
 		struct cause cause = { .is_set = true, .reason = RING_REASON_MEMORY, .used = minus(usage->memory_bytes, e->memory_base) };
 

@@ -459,7 +459,7 @@ int front_run(const struct options *options, const struct profile *profile)
 	char launcher[PATH_MAX];
 	int code;
 
-	*f = (struct front){ .options = options, .profile = profile, .next_count = 1, .signal_fd = -1, .worker = WORKER_NONE,
+	*f = (struct front){ .options = options, .profile = profile, .next_count = 1, .n_lanes = 2, .signal_fd = -1, .worker = WORKER_NONE,
 		.interrupt_at = USEC_NEVER };
 	f->watch_parent.fd = f->watch_sandbox.fd = -1;
 	enforce_init(f, profile ? &profile->limits : &unlimited);

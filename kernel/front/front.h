@@ -32,7 +32,6 @@
 #include "protocol/wire/json.h"
 
 #define FRONT_MAX_SUBSHELLS 32
-#define FRONT_LANES (FRONT_MAX_SUBSHELLS + 2)
 #define FRONT_INTERRUPT_POLITE_USEC (3 * USEC_PER_SEC)
 #define FRONT_INTERRUPT_FIRST_USEC (60 * USEC_PER_MSEC)
 #define FRONT_INTERRUPT_REPEAT_USEC (100 * USEC_PER_MSEC)
@@ -119,6 +118,7 @@ struct front {
 	struct lane debug;
 	struct lane subshells[FRONT_MAX_SUBSHELLS];
 	uint32_t n_subshells_made;
+	size_t n_lanes;           /* that front_lane() knows: as many as were ever in use at once, the first two always */
 	struct comm_routes comm_routes;
 	struct buffer control_parent; /* JSON of the last request on control, for code that asks (link.md 3.2 ASK) */
 	uint32_t next_count;      /* execution count of the next cell */
@@ -185,7 +185,7 @@ void lane_abort_queue(struct front *f, struct lane *lane);
 void lane_refuse_queue(struct front *f, struct lane *lane, const struct failure *why);
 /* Gives the worker the next comm message of a lane whose cell awaits. */
 void lane_advance_aside(struct front *f, struct lane *lane);
-struct lane *front_lane(struct front *f, size_t i); /* of FRONT_LANES: main, debugger, subshells; NULL when it is not in use */
+struct lane *front_lane(struct front *f, size_t i); /* below n_lanes: main, debugger, subshells; NULL when it is not in use */
 struct request *lane_end_current(struct front *f, struct lane *lane); /* what the worker has besides becomes the current one */
 void front_advance(struct front *f);
 void dispatch_route(struct front *f, struct request *r); /* takes the request */

@@ -162,7 +162,7 @@ void interrupt_tick(struct front *f, uint64_t now)
 	if (now < f->interrupt_at)
 		return;
 	f->interrupt_at = USEC_NEVER;
-	for (size_t i = 0; i < FRONT_LANES; i++) {
+	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct lane *lane = front_lane(f, i);
 		struct request *r = lane ? lane->current : NULL;
 
@@ -199,7 +199,7 @@ void interrupt_forget(struct front *f)
 {
 	f->interrupt_at = USEC_NEVER;
 	f->interrupt_turn = 0;
-	for (size_t i = 0; i < FRONT_LANES; i++) {
+	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct lane *lane = front_lane(f, i);
 
 		if (lane && lane->current)

@@ -401,7 +401,7 @@ static void refuse_waiting(struct front *f, const char *sentence)
 	const struct failure why = { "WorkerCrashed", sentence, SLICE_NULL, VERDICT_crashed, VERDICT_LOST };
 
 	intake_drain_shell(f);
-	for (size_t i = 0; i < FRONT_LANES; i++)
+	for (size_t i = 0; i < f->n_lanes; i++)
 		if (front_lane(f, i))
 			lane_refuse_queue(f, front_lane(f, i), &why);
 }

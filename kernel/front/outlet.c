@@ -18,7 +18,7 @@ static struct request *owner(struct front *f, uint32_t turn)
 {
 	struct request *any = NULL;
 
-	for (size_t i = 0; i < FRONT_LANES; i++) {
+	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct lane *lane = front_lane(f, i);
 		struct request *r = lane ? lane->current : NULL;
 
@@ -194,7 +194,7 @@ bool outlet_is_shut(struct front *f)
 {
 	if (f->ending || f->worker_state != WORKER_READY)
 		return false;
-	for (size_t i = 0; i < FRONT_LANES; i++) {
+	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct lane *lane = front_lane(f, i);
 
 		if (lane && lane->current && lane->current->ladder.running && is_output(lane->current->cause.reason))
