@@ -88,6 +88,39 @@ ordinary_work() {
 		"$source_dir/tests/sandbox/test_workload.py" "$source_dir/tests/e2e/test_l_workloads.py"
 }
 
+# What a client sees, in the sandbox that most kernels will have: three folders with the profile default.
+inside_a_sandbox() {
+	local log_dir=$log_dir/inside
+
+	step "Inside the profile default"
+	export HUSK_TEST_PROFILE=default
+	build=$all_build/plain
+	python=$(test_python)
+	pytest_folder tests/conformance
+	pytest_folder tests/differential
+	as_nobody tests/conformance
+	python=$("$source_dir/tools/venv" notebooks)/bin/python
+	pytest_folder tests/notebooks
+	unset HUSK_TEST_PROFILE
+}
+
+# as_nobody FOLDER: runs it a second time as an ordinary user, where root runs this and that user can read what it needs.
+as_nobody() {
+	local log_dir before=$failed run_as=(setpriv --reuid=65534 --regid=65534 --clear-groups)
+
+	[ "$(id -u)" = 0 ] || return 0
+	if ! "${run_as[@]}" test -r "$source_dir/$1" -a -x "$python" -a -x "$build/kernel/front/husk-kernel"; then
+		say "$1 as an ordinary user: left out, a user cannot read $source_dir, $build or $python (see HUSK_CACHE)"
+		return 0
+	fi
+	log_dir=$(mktemp -d "${TMPDIR:-/tmp}/husk-check.XXXXXX")
+	chown 65534:65534 "$log_dir"
+	run_as+=(env HOME="$log_dir" TMPDIR="$log_dir" HUSK_TEST_PYTHON="$python")
+	step "As an ordinary user"
+	pytest_folder "$1"
+	[ "$failed" != "$before" ] || rm -rf "$log_dir"
+}
+
 # The sandbox where there is nothing but cgroup v2: another release, another kernel, other users.
 virtual_machine() {
 	step "A virtual machine with cgroup v2"
@@ -100,5 +133,6 @@ if plain_build; then
 	bench_smoke
 	real_programs
 	ordinary_work
+	inside_a_sandbox
 fi
 fuzz_smoke

@@ -1,7 +1,8 @@
 # SPDX-License-Identifier: Apache-2.0
 """The official conformance suite, jupyter_kernel_test, with every optional feature switched on.
 
-Needs HUSK_KERNEL (path of husk-kernel) and, as HUSK_TEST_PYTHON, an environment with IPython.
+Needs HUSK_KERNEL (path of husk-kernel) and, as HUSK_TEST_PYTHON, an environment with IPython. HUSK_TEST_PROFILE names the
+profile of the kernels (default: none).
 """
 
 from __future__ import annotations
@@ -13,6 +14,10 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "sandbox"))
+
+import inside  # noqa: E402
 
 jupyter_kernel_test = pytest.importorskip("jupyter_kernel_test")
 
@@ -26,7 +31,8 @@ def kernelspec(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     program = os.environ.get("HUSK_KERNEL")
     assert program, "HUSK_KERNEL must name the husk-kernel to test"
     python = os.environ.get("HUSK_TEST_PYTHON", sys.executable)
-    subprocess.run([program, "install", "--prefix", prefix, "--python", python], check=True, timeout=30)
+    profile = ["--profile", inside.NAME] if inside.NAME else []
+    subprocess.run([program, "install", "--prefix", prefix, "--python", python, *profile], check=True, timeout=30)
     with pytest.MonkeyPatch.context() as patch:
         patch.setenv("JUPYTER_PATH", str(Path(prefix, "share/jupyter")))
         patch.setenv("JUPYTER_RUNTIME_DIR", str(tmp_path_factory.mktemp("runtime")))
@@ -67,6 +73,14 @@ class HuskTests(jupyter_kernel_test.KernelTests):
     code_history_pattern = "6?7*"
     code_inspect_sample = "zip"
     code_clear_output = "from IPython.display import clear_output; clear_output()"
+
+
+    def test_the_kernel_is_where_it_was_asked_for(self) -> None:
+        """In a sandbox whose every layer is said, or in none."""
+        self.flush_channels()
+        self.kc.kernel_info()
+        sandbox = self.kc.get_shell_msg(timeout=20)["content"]["husk"].get("sandbox", {})
+        self.assertEqual(sandbox.get("level", "none") in ("full", "full-nocg"), bool(inside.NAME), sandbox)
 
 
 class HuskWelcomeTests(jupyter_kernel_test.IopubWelcomeTests):

@@ -10,6 +10,7 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
 import tempfile
 import time
 import uuid
@@ -20,6 +21,10 @@ from typing import Any
 import zmq
 from cells import Cell
 from jupyter_client.session import Session
+
+sys.path.append(str(Path(__file__).resolve().parents[1] / "sandbox"))
+
+import inside  # noqa: E402
 
 START_TIMEOUT = 30.0
 REPLY_TIMEOUT = 60.0
@@ -60,6 +65,7 @@ class Flavour:
 
     name: str
     argv: list[str]
+    is_inside: bool = False  # in the sandbox of HUSK_TEST_PROFILE
 
 
 def _free_ports(n: int) -> list[int]:
@@ -78,8 +84,9 @@ class Kernel:
     def __init__(self, flavour: Flavour) -> None:
         self.flavour = flavour
         self.directory = Path(tempfile.mkdtemp(prefix="husk-diff-"))
-        self.work = self.directory / "work"
-        self.work.mkdir()
+        self.work, self.home, self.scratch = (self.directory / name for name in ("work", "home", "tmp"))
+        for place in (self.work, self.home, self.scratch):
+            place.mkdir()
         for name, text in FILES.items():
             (self.work / name).write_text(text)
         self.session = Session(key=uuid.uuid4().hex.encode(), username="tester")
@@ -114,7 +121,7 @@ class Kernel:
             self.poller.register(s, zmq.POLLIN)
         self.log = (self.directory / "log").open("wb")
         self.process = subprocess.Popen(
-            [str(file) if arg == "{connection_file}" else arg for arg in self.flavour.argv],
+            [str(file) if arg == "{connection_file}" else arg for arg in self.flavour.argv] + self._profile(),
             cwd=self.work,
             env=self._environment(),
             stdin=subprocess.DEVNULL,
@@ -147,10 +154,22 @@ class Kernel:
 
     def _environment(self) -> dict[str, str]:
         keep = ("PATH", "LANG", "LC_ALL", "LD_LIBRARY_PATH", "ASAN_OPTIONS", "UBSAN_OPTIONS")
-        env = {k: v for k, v in os.environ.items() if k in keep}
-        home = str(self.directory)
-        fixed = {"HOME": home, "IPYTHONDIR": home + "/ipython", "MPLCONFIGDIR": home + "/mpl", "PYTHONHASHSEED": "0"}
-        return env | fixed | {"TZ": "UTC", "JPY_PARENT_PID": str(os.getpid()), "TMPDIR": home}
+        env = {k: v for k, v in os.environ.items() if k in keep} | (inside.VARIABLES if inside.NAME else {})
+        home = str(self.home)
+        fixed = {"HOME": home, "MPLCONFIGDIR": home + "/.config/matplotlib", "PYTHONHASHSEED": "0", "TZ": "UTC"}
+        return env | fixed | {"JPY_PARENT_PID": str(os.getpid()), "TMPDIR": str(self.scratch)}
+
+    def _profile(self) -> list[str]:
+        if not self.flavour.is_inside:
+            return []
+        return ["--profile", inside.write_profile(self.directory / "tested.conf", self.work, {"TZ": "UTC"})]
+
+    def places(self) -> dict[str, str]:
+        """What the cells see of where they run: path -> name."""
+        outside = {self.work: "WORKDIR", self.home: "HOME", self.scratch: "TMPDIR", self.directory: "DIRECTORY"}
+        outside |= {Path(inside.SCRATCH): "TMPDIR"} if inside.NAME else {}
+        shut_in = {inside.WORKSPACE: "WORKDIR", inside.HOME: "HOME", inside.SCRATCH: "TMPDIR"}
+        return {str(path): name for path, name in (shut_in if self.flavour.is_inside else outside).items()}
 
     def log_tail(self) -> str:
         return (self.directory / "log").read_text(errors="replace")[-2000:]
@@ -254,7 +273,6 @@ class Kernel:
 def record(flavour: Flavour, cells: list[Cell]) -> tuple[Transcript, dict[str, str]]:
     """The transcript of a session in a fresh kernel, and the words to normalise: what was, what it is to be called."""
     with Kernel(flavour) as kernel:
-        words = {str(kernel.work): "WORKDIR", str(kernel.directory): "TMPDIR"}
-        words[kernel.session.session] = "CLIENTSESSION"
+        words = kernel.places() | {kernel.session.session: "CLIENTSESSION"}
         transcript = kernel.run(cells)
         return transcript, words | {msg_id: f"REQUEST {label}" for msg_id, label in kernel.labels.items()}

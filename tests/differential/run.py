@@ -1,6 +1,9 @@
 #!/usr/bin/env python3
 # SPDX-License-Identifier: Apache-2.0
-"""Runs the sessions on ipykernel and on husk and prints each difference that differences.toml does not explain."""
+"""Runs the sessions on ipykernel and on husk and prints each difference that differences.toml does not explain.
+
+HUSK_TEST_PROFILE: husk runs in a sandbox of that profile; what must differ there is in sandbox-differences.toml.
+"""
 
 from __future__ import annotations
 
@@ -16,7 +19,7 @@ from pathlib import Path
 
 import compare
 from cells import Cell, read_sessions
-from drive import Flavour, record
+from drive import Flavour, inside, record
 from normalise import normalise
 
 HERE = Path(__file__).resolve().parent
@@ -26,7 +29,7 @@ def flavours(python: str, husk: str | None) -> dict[str, Flavour]:
     """The kernels that can be compared. Both run the same interpreter."""
     result = {"ipykernel": Flavour("ipykernel", [python, "-m", "ipykernel_launcher", "-f", "{connection_file}"])}
     if husk:
-        result["husk"] = Flavour("husk", [husk, "--python", python, "-f", "{connection_file}"])
+        result["husk"] = Flavour("husk", [husk, "--python", python, "-f", "{connection_file}"], bool(inside.NAME))
     return result
 
 
@@ -34,6 +37,12 @@ def find_husk(given: str | None) -> str | None:
     """$HUSK_KERNEL, or the one of $HUSK_BUILD_DIR, or the one on PATH."""
     built = Path(os.environ.get("HUSK_BUILD_DIR", ".")) / "kernel/front/husk-kernel"
     return given or os.environ.get("HUSK_KERNEL") or (str(built) if built.is_file() else shutil.which("husk-kernel"))
+
+
+def known_differences() -> list[compare.Known]:
+    """The rows of differences.toml, and inside a sandbox those of sandbox-differences.toml."""
+    files = ["differences.toml", *(["sandbox-differences.toml"] if inside.NAME else [])]
+    return [row for name in files for row in compare.read_known(HERE / name)]
 
 
 def transcripts(a: Flavour, b: Flavour, cells: list[Cell]) -> list[dict[str, compare.Messages]]:
@@ -62,7 +71,6 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--python", default=sys.executable, help="interpreter for both (default: this one)")
     parser.add_argument("--husk", default=None, help="husk-kernel (default: $HUSK_KERNEL, $HUSK_BUILD_DIR, PATH)")
     parser.add_argument("--against", default="husk", choices=("husk", "ipykernel"), help="ipykernel: calibrates the cells")
-    parser.add_argument("--known", default=HERE / "differences.toml", type=Path, help="default: differences.toml")
     parser.add_argument("--show", metavar="CELL", help="print what both send for the cells that match, and stop")
     parser.add_argument("--all-differences", action="store_true", help="show the known ones too")
     return parser.parse_args()
@@ -76,7 +84,7 @@ def main() -> int:
     kernels = flavours(options.python, find_husk(options.husk))
     if options.against not in kernels:
         raise SystemExit("differential: no husk-kernel; name it with --husk")
-    known = [] if options.against == "ipykernel" or options.all_differences else compare.read_known(options.known)
+    known = [] if options.against == "ipykernel" or options.all_differences else known_differences()
     if options.show:
         for name, cells in sessions.items():
             if fnmatch.fnmatchcase(name, options.show.split("/")[0]):

@@ -12,9 +12,10 @@ import nbformat
 from nbclient import NotebookClient
 
 HERE = Path(__file__).resolve().parent
-sys.path.append(str(HERE.parent / "differential"))
+sys.path += [str(HERE.parent / "differential"), str(HERE.parent / "sandbox")]
 
 import compare  # noqa: E402
+import inside  # noqa: E402
 import normalise  # noqa: E402
 
 BOOKS = sorted(path.stem for path in (HERE / "books").glob("*.py"))
@@ -60,9 +61,9 @@ def _joined(outputs: list[dict[str, Any]]) -> list[dict[str, Any]]:
     return result
 
 
-def outputs(notebook: nbformat.NotebookNode, folder: Path) -> dict[str, list[dict[str, Any]]]:
+def outputs(notebook: nbformat.NotebookNode, folder: str) -> dict[str, list[dict[str, Any]]]:
     """Normalised outputs of each code cell, in the shape that tests/differential compares."""
-    normaliser = normalise.Normaliser({str(folder): "WORKDIR"})
+    normaliser = normalise.Normaliser({folder: "WORKDIR"})
     result = {}
     for cell in notebook.cells:
         if cell.cell_type == "code":
@@ -77,5 +78,6 @@ def outputs(notebook: nbformat.NotebookNode, folder: Path) -> dict[str, list[dic
 
 def differences(expected: nbformat.NotebookNode, found: nbformat.NotebookNode, folders: list[Path]) -> list[str]:
     """What differs between two executed copies of a notebook."""
-    found_differences = compare.compare(outputs(expected, folders[0]), outputs(found, folders[1]))
+    places = [str(folders[0]), inside.WORKSPACE if inside.NAME else str(folders[1])]
+    found_differences = compare.compare(outputs(expected, places[0]), outputs(found, places[1]))
     return [d.show() for d in found_differences]

@@ -13,6 +13,10 @@ from pathlib import Path
 
 import pytest
 
+sys.path.append(str(Path(__file__).resolve().parents[1] / "sandbox"))
+
+import inside  # noqa: E402
+
 
 def find_husk() -> str:
     """$HUSK_KERNEL, or the one of $HUSK_BUILD_DIR, or the one on PATH."""
@@ -28,6 +32,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     folder = tmp_path_factory.mktemp("home")
     husk = find_husk()
     install = [husk, "install", "--prefix", str(folder), "--python", sys.executable, "--name", "husk"]
+    install += ["--profile", inside.NAME] if inside.NAME else []
     subprocess.run(install, check=True, stdout=subprocess.DEVNULL)
     peer = folder / "share/jupyter/kernels/peer"
     peer.mkdir(parents=True)
@@ -44,7 +49,7 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
         "PATH": f"{Path(sys.executable).parent}:{os.environ['PATH']}",
         "PYTHONHASHSEED": "0",
         "TZ": "UTC",
-    }
+    } | (inside.VARIABLES if inside.NAME else {})
     patch = pytest.MonkeyPatch()
     for name, value in settings.items():
         patch.setenv(name, value)
