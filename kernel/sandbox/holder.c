@@ -402,6 +402,7 @@ void holder_main(struct sandbox_plan *plan, int lifeline, int go_fd)
 			give_up(&h, LAYER_user, &err);
 	} else {
 		(void)prctl(PR_SET_CHILD_SUBREAPER, 1);
+		proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 		done(&h, LAYER_workspace,
 		     chdir(plan->cwd) < 0 ? error_set(&err, -errno, "cannot enter %s: %s", plan->cwd, strerror(errno))
 					  : 0,

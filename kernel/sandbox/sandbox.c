@@ -474,7 +474,8 @@ int sandbox_read_usage(struct sandbox *s, struct usage *usage)
 
 	if (s->cgroup)
 		return cgroup_read_usage(s->cgroup, usage);
-	r = usage_read_proc(s->proc_fd, 0, s->memory_limit, usage);
+	/* Without a pid namespace it is the machine's proc: then what descends from this process counts, keeper and holder too. */
+	r = usage_read_proc(s->proc_fd, s->plan.level < SANDBOX_FULL_NOCG ? getpid() : 0, s->memory_limit, usage);
 	s->memory_peak = MAX(s->memory_peak, usage->memory_bytes);
 	usage->memory_peak_bytes = s->memory_peak;
 	return r;

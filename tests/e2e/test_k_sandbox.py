@@ -218,6 +218,20 @@ def test_exit_does_not_end_the_kernel(client: Any) -> None:
 
 
 @pytest.mark.parametrize("level", ["full", "full-nocg", "restricted"])
+def test_usage_is_measured(start_kernel: Any, tmp_path: Path, possible: Any, level: str) -> None:
+    """Whatever it is read from. Where nothing is measured no limit holds."""
+    if not possible["levels"][level]["possible"]:
+        pytest.skip(f"level {level} cannot be had here: {possible['levels'][level]['reason']}")
+    args = ["--profile", write_profile(tmp_path, level=level, minimum=level), "--python", OPEN_PYTHON]
+    client = start_kernel(args=args).connect()
+    code = "import time\nend = time.process_time() + 0.1\nwhile time.process_time() < end: pass\nx = b'x' * (30 << 20)"
+    usage = client.execute(code).ok().reply.metadata["husk"]["usage"]
+    assert usage["cpu_user_usec"] + usage["cpu_system_usec"] >= 90_000
+    assert usage["memory_peak_bytes"] > 30 << 20
+    assert usage["processes"] >= 1
+
+
+@pytest.mark.parametrize("level", ["full", "full-nocg", "restricted"])
 def test_an_interrupt_keeps_the_variables(start_kernel: Any, tmp_path: Path, possible: Any, level: str) -> None:
     """At every level it reaches the worker, whatever user ids front and worker have."""
     if not possible["levels"][level]["possible"]:

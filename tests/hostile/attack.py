@@ -258,7 +258,7 @@ def check_processes(a: Attack) -> None:
     expect = a.expect
     if expect.gone and not settle(lambda: not _marked(a), 1.0):
         a.fault(f"still there a second later: {_marked(a)[:3]}")
-    if expect.alone and not settle(lambda: len(a.kernel.tree()) <= a.n_before, 2.0):
+    if expect.alone and not settle(lambda: len(a.kernel.tree()) <= a.n_before, expect.alone):
         a.fault(f"{len(a.kernel.tree()) - a.n_before} more processes than before")
 
 
@@ -352,6 +352,9 @@ def run(place: Place, program: Program) -> Result:
         attack = start(place, program, listeners, result)
         sampler = None
         try:
+            if attack.expect.refused:
+                check_refused(attack)
+                raise Refused
             attack.kernel.start()
             sampler = Sampler(attack.kernel.pid)
             sampler.start()
@@ -366,6 +369,8 @@ def run(place: Place, program: Program) -> Result:
             sampler.first_fds = len(os.listdir(f"/proc/{attack.kernel.pid}/fd"))
             ACTIONS[program.action](attack)
             after_attack(attack)
+        except Refused:
+            pass
         except KernelDied as problem:
             attack.fault(f"the kernel died: {problem}")
         except AssertionError as problem:
@@ -389,6 +394,21 @@ def run(place: Place, program: Program) -> Result:
         result.seen["neighbour"] = {"n": len(times), "p50": round(quantile(times, 0.5), 4), "p99": round(quantile(times, 0.99), 4)}
     result.seen["total_seconds"] = round(finish_time - begin, 2)
     return result
+
+
+class Refused(Exception):
+    """The kernel has not started, as stated."""
+
+
+def check_refused(a: Attack) -> None:
+    a.kernel.start(wait=False)
+    try:
+        code = a.kernel.wait_exit(10)
+        if code == 0 or not re.search(a.expect.refused, a.kernel.stderr()):
+            a.fault(f"refused with {code} and {a.kernel.stderr()[-300:]!r}")
+    except AssertionError:
+        a.fault("the kernel has started")
+    a.ended = True
 
 
 def prepare(a: Attack) -> None:

@@ -271,7 +271,8 @@ class Sampler(threading.Thread):
     def stop(self) -> None:
         self.look()
         self.over.set()
-        self.join()
+        if self.is_alive():
+            self.join()
 
 
 @dataclass

@@ -31,7 +31,8 @@ class Expect:
     next: str = "value"  # the next cell: "value" says the canary, "any" is answered, "none": the kernel has ended
     tries: int = 1  # so many next cells until one runs
     gone: str = ""  # a text in the command line or name of no process afterwards
-    alone: bool = False  # no more processes than before the attack
+    alone: float = 0.0  # so many seconds later there are no more processes than before the attack; 0: not looked at
+    refused: str = ""  # the kernel does not start, and says this
     truncated: bool = False
     notices: int = 0  # so many messages say that output was cut; 0: not looked at
     bytes_at_most: int = 0
@@ -84,7 +85,7 @@ def _expect(base: Expect, table: dict[str, Any], where: str) -> Expect:
     known = {f.name for f in fields(Expect)}
     if unknown := set(table) - known:
         raise ValueError(f"{where}: unknown members {sorted(unknown)}")
-    for name in ("ename", "evalue", "stdout", "no_stdout", "after_stdout", "after_ename"):
+    for name in ("ename", "evalue", "refused", "stdout", "no_stdout", "after_stdout", "after_ename"):
         re.compile(table.get(name, ""))
     return replace(base, **_tuples(table))
 
