@@ -2,9 +2,8 @@
 /*
  * remove-tree: deletes a directory that a tenant has filled.
  *
- * Depth costs neither stack nor descriptors: a directory that is not empty is moved up beside its parent, so no path
- * gets
- * longer than two names. Whoever fills it has ended before.
+ * Depth costs neither stack nor descriptors: a directory that is not empty is moved to the top under a number, so no path
+ * gets longer than two names. The tenant may have used such names itself. Whoever fills it has ended before.
  */
 #include "kernel/sandbox/remove-tree.h"
 
@@ -17,9 +16,41 @@
 
 #include "protocol/base/util.h"
 
+#define NAME_SIZE 32
+
+static void write_name(unsigned number, char ret_name[NAME_SIZE])
+{
+	(void)snprintf(ret_name, NAME_SIZE, ".husk-removed-%u", number);
+}
+
+/* Of one that has its number already, or whose name is taken for it. */
+static bool is_numbered(const char *name, unsigned n_moved)
+{
+	char own[NAME_SIZE];
+	unsigned number;
+
+	if (sscanf(name, ".husk-removed-%9u", &number) != 1 || number >= n_moved)
+		return false;
+	write_name(number, own);
+	return strcmp(name, own) == 0;
+}
+
+static int move(int from, const char *name, int top, unsigned *n_moved)
+{
+	char moved[NAME_SIZE];
+	int r;
+
+	do {
+		write_name((*n_moved)++, moved);
+		r = renameat2(from, name, top, moved, RENAME_NOREPLACE);
+	} while (r < 0 && errno == EEXIST);
+	return r < 0 ? -errno : 0;
+}
+
 /* Empties one directory; what is a directory in it is moved to the top. -errno of the first failure. */
 static int empty(int top, const char *name, unsigned *n_moved)
 {
+	bool is_top = strcmp(name, ".") == 0;
 	_cleanup_(closep) int fd = -1;
 	const struct dirent *entry;
 	DIR *dir;
@@ -32,16 +63,13 @@ static int empty(int top, const char *name, unsigned *n_moved)
 	if (!dir)
 		return -errno;
 	while (r == 0 && (entry = readdir(dir)) != NULL) {
-		char moved[32];
-
 		if (strcmp(entry->d_name, ".") == 0 || strcmp(entry->d_name, "..") == 0 ||
 		    unlinkat(fd, entry->d_name, 0) == 0)
 			continue;
 		if (unlinkat(fd, entry->d_name, AT_REMOVEDIR) == 0)
 			continue;
-		(void)snprintf(moved, sizeof(moved), ".husk-removed-%u", (*n_moved)++);
-		if (renameat(fd, entry->d_name, top, moved) < 0)
-			r = -errno;
+		if (!is_top || !is_numbered(entry->d_name, *n_moved))
+			r = move(fd, entry->d_name, top, n_moved);
 	}
 	(void)closedir(dir);
 	return r;
@@ -51,16 +79,18 @@ int remove_tree(const char *path)
 {
 	_cleanup_(closep) int top = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	unsigned n_moved = 0, n_done = 0;
-	char name[32];
+	char name[NAME_SIZE];
 	int r;
 
 	if (top < 0)
 		return -errno;
 	r = empty(top, ".", &n_moved);
 	for (; n_done < n_moved && r == 0; n_done++) {
-		(void)snprintf(name, sizeof(name), ".husk-removed-%u", n_done);
+		write_name(n_done, name);
 		r = empty(top, name, &n_moved);
-		if (unlinkat(top, name, AT_REMOVEDIR) < 0 && r == 0)
+		if (r == -ENOENT)
+			r = 0; /* the number was taken by what has gone already */
+		else if (unlinkat(top, name, AT_REMOVEDIR) < 0 && r == 0)
 			r = -errno;
 	}
 	return rmdir(path) < 0 ? -errno : r;
