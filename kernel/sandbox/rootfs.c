@@ -176,13 +176,19 @@ static int attach(struct plan_tree *tree, struct error *err)
 	return 0;
 }
 
+/* How a tmpfs says it. */
+static unsigned long long tmpfs_bound(uint64_t limit)
+{
+	return limit == LIMITS_NONE ? 0 : limit;
+}
+
 static int mount_tmpfs(const char *target, unsigned long flags, uint64_t bytes, uint64_t files, const char *more,
 		       struct error *err)
 {
 	char options[256];
 
-	(void)snprintf(options, sizeof(options), "size=%llu,nr_inodes=%llu,%s", (unsigned long long)bytes,
-		       (unsigned long long)files, more);
+	(void)snprintf(options, sizeof(options), "size=%llu,nr_inodes=%llu,%s", tmpfs_bound(bytes), tmpfs_bound(files),
+		       more);
 	if (make_place(target, true) < 0 || mount("tmpfs", target, "tmpfs", flags | MS_NOSUID | MS_NODEV, options) < 0)
 		return fail(err, "cannot mount a tmpfs at", target);
 	return 0;
