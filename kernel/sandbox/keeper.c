@@ -2,9 +2,8 @@
 /*
  * keeper: makes holders and clears away.
  *
- * It obeys the front only until the front begins to serve (SEAL): from then on nothing that a taken-over front says is
- * heard. Its
- * signals are blocked, because clients signal the process group.
+ * It obeys the front only until the front begins to serve (SEAL): from then on a taken-over front can have the workspace
+ * measured, one time after the other, and nothing else. Its signals are blocked, because clients signal the process group.
  */
 #include "kernel/sandbox/keeper.h"
 
@@ -23,6 +22,7 @@
 
 #include "kernel/sandbox/descriptor.h"
 #include "kernel/sandbox/holder.h"
+#include "kernel/sandbox/measure.h"
 #include "kernel/sandbox/proxy.h"
 #include "kernel/sandbox/remove-tree.h"
 #include "kernel/sandbox/rootfs.h"
@@ -38,6 +38,7 @@ struct keeper {
 	pid_t proxy;
 	int proxy_lifeline; /* the proxy lives as long as this is open */
 	bool sealed;
+	struct measure measure;
 	struct {
 		char path[KEEPER_MAX_PATH];
 		struct stat st; /* when it was named: another kernel may have put another file there */
@@ -269,6 +270,7 @@ static _Noreturn void clear_away(struct keeper *k)
 {
 	int code = 0;
 
+	measure_end(&k->measure);
 	end_proxy(k);
 	end_holder(k);
 	if (k->cgroup && (cgroup_kill(k->cgroup) < 0 || cgroup_remove(k->cgroup) < 0))
@@ -323,6 +325,9 @@ static void execute(struct keeper *k, const struct keeper_command *command, int 
 	case KEEPER_SEAL:
 		k->sealed = true;
 		break;
+	case KEEPER_MEASURE:
+		measure_start(k->plan, k->control, &k->measure);
+		break;
 	}
 }
 
@@ -336,16 +341,31 @@ static void obey(struct keeper *k)
 	if (n <= 0)
 		clear_away(k);
 	command.path[sizeof(command.path) - 1] = '\0';
-	if (n == sizeof(command) && !k->sealed)
+	if (n == sizeof(command) && (!k->sealed || command.order == KEEPER_MEASURE))
 		execute(k, &command, n_fds > 0 ? fds[0] : -1);
 	for (size_t i = 0; i < n_fds; i++)
 		(void)close(fds[i]);
 }
 
+/* At the front's end, too, while something is being measured. */
+static void serve(struct keeper *k)
+{
+	struct pollfd p[] = {{.fd = k->control, .events = POLLIN}, {.fd = k->measure.pidfd, .events = POLLIN}};
+
+	if (k->measure.pid && poll(p, ARRAY_SIZE(p), -1) > 0 && p[1].revents)
+		measure_reap(k->plan, k->control, &k->measure);
+	if (!k->measure.pid || p[0].revents)
+		obey(k);
+}
+
 void keeper_main(struct sandbox_plan *plan, int control, struct cgroup *cgroup)
 {
-	struct keeper k = {
-	    .plan = plan, .cgroup = cgroup, .control = control, .holder_pidfd = -1, .proxy_lifeline = -1};
+	struct keeper k = {.plan = plan,
+			   .cgroup = cgroup,
+			   .control = control,
+			   .holder_pidfd = -1,
+			   .proxy_lifeline = -1,
+			   .measure.pidfd = -1};
 	sigset_t all;
 
 	(void)prctl(PR_SET_NAME, "husk-keeper");
@@ -355,5 +375,5 @@ void keeper_main(struct sandbox_plan *plan, int control, struct cgroup *cgroup)
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	for (;;)
-		obey(&k);
+		serve(&k);
 }

@@ -481,6 +481,32 @@ int sandbox_read_usage(struct sandbox *s, struct usage *usage)
 	return r;
 }
 
+bool sandbox_can_measure(const struct sandbox *s)
+{
+	return measure_is_needed(&s->plan);
+}
+
+int sandbox_measure(struct sandbox *s)
+{
+	struct keeper_command command = {.order = KEEPER_MEASURE};
+
+	return descriptor_send_message(s->control, &command, sizeof(command), NULL, 0, MSG_DONTWAIT);
+}
+
+int sandbox_measure_fd(const struct sandbox *s)
+{
+	return s->control;
+}
+
+int sandbox_measure_take(struct sandbox *s, struct measure_answer *ret)
+{
+	ssize_t n = recv(s->control, ret, sizeof(*ret), MSG_DONTWAIT);
+
+	if (n < 0 && (errno == EAGAIN || errno == EINTR))
+		return 0;
+	return n == sizeof(*ret) ? 1 : -EPIPE;
+}
+
 int sandbox_fd(const struct sandbox *s)
 {
 	return s->lifeline;

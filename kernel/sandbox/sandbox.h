@@ -13,6 +13,7 @@
 
 #include "kernel/sandbox/environment.h"
 #include "kernel/sandbox/holder.h"
+#include "kernel/sandbox/measure.h"
 #include "kernel/sandbox/profile.h"
 #include "kernel/sandbox/usage.h"
 
@@ -67,6 +68,16 @@ const char *sandbox_why_not(const struct sandbox *s); /* the sentence why it is 
 uint32_t sandbox_get_layers(const struct sandbox *s); /* of the holder, then of the last worker too */
 int sandbox_read_usage(struct sandbox *s, struct usage *usage) must_check;
 struct cgroup *sandbox_cgroup(const struct sandbox *s); /* borrowed; NULL: none */
+
+/*
+ * A workspace that is a directory of the host is measured on demand, one time after the other: measure_fd becomes
+ * readable, take is 1 with the answer, 0 when there is none, -EPIPE when the keeper has gone.
+ */
+bool sandbox_can_measure(const struct sandbox *s); /* and there is a limit */
+int sandbox_measure(struct sandbox *s) must_check;
+int sandbox_measure_fd(const struct sandbox *s);
+int sandbox_measure_take(struct sandbox *s, struct measure_answer *ret) must_check;
+
 const char *sandbox_package_prefix(const struct sandbox *s); /* where a session may install packages, as seen inside */
 int sandbox_workspace_fd(const struct sandbox *s);      /* borrowed, -1: none */
 /* Files for output that is left out, HOLDER_OUTPUTS of the workspace; borrowed. 0: the front can make them itself, or there are none. */
