@@ -10,6 +10,7 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "kernel/front/disk-watch.h"
 #include "kernel/front/front.h"
 #include "kernel/front/turn-limits.h"
 #include "kernel/sandbox/cgroup.h"
@@ -22,7 +23,7 @@ void enforce_init(struct front *f, const struct limits *limits)
 	struct enforce *e = &f->enforce;
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 
-	*e = (struct enforce){ .at = USEC_NEVER, .memory_again = USEC_NEVER };
+	*e = (struct enforce){ .at = USEC_NEVER, .memory_again = USEC_NEVER, .disk.look_at = USEC_NEVER };
 	quota_init(&e->quota, limits, n > 0 ? (unsigned)n : 1);
 	meter_init(&e->meter);
 }
@@ -63,11 +64,11 @@ static const struct usage *look(struct front *f, bool all)
 	return meter_read(&e->meter, all || quota_needs_looks(&e->quota.limits, false));
 }
 
-static void plan(struct front *f)
+void enforce_plan(struct front *f)
 {
 	struct enforce *e = &f->enforce;
 
-	e->at = MIN(e->quota.look_at, e->memory_again);
+	e->at = MIN(MIN(e->quota.look_at, e->memory_again), e->disk.look_at);
 	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct request *r = running(f, i);
 
@@ -92,7 +93,8 @@ void enforce_worker_ended(struct front *f, const struct rusage *used)
 
 	meter_detach(&e->meter, used);
 	e->in_debugger = false;
-	e->quota.look_at = e->memory_again = e->at = USEC_NEVER;
+	e->quota.look_at = e->memory_again = USEC_NEVER;
+	e->at = e->disk.look_at;
 }
 
 bool enforce_was_oom(struct front *f)
@@ -171,6 +173,8 @@ void enforce_begin(struct front *f, struct request *r)
 	quota_turn_begin(&r->quota, timed_by(r), now);
 	r->quota.before = *look(f, needs_looks(e, r));
 	r->is_measured = true;
+	if (request_is_turn(r))
+		disk_turn_begins(&e->disk, now);
 	outlet_turn_begins(f);
 	if (!e->has_memory_base)
 		set_memory_base(e, r->quota.before.memory_bytes);
@@ -180,7 +184,7 @@ void enforce_begin(struct front *f, struct request *r)
 		e->quota.look_at = MIN(e->quota.look_at, next_look(e, r, &r->quota.before, now));
 	if (e->in_debugger && r->message.header.type == MSGTYPE_execute_request)
 		quota_turn_wait(&r->quota, true, now);
-	plan(f);
+	enforce_plan(f);
 }
 
 static void measure(struct request *r, const struct usage *now)
@@ -208,9 +212,11 @@ void enforce_end(struct front *f, struct request *r)
 		idle &= running(f, i) == NULL;
 	if (quota_is_spent(&e->quota, &e->meter.total) && !e->spent_told)
 		e->quota.look_at = 0;
+	if (idle)
+		disk_turn_ends(&e->disk, now);
 	if (idle && f->worker.pid)
 		quota_idle_begin(&e->quota, &e->meter.total, now);
-	plan(f);
+	enforce_plan(f);
 }
 
 void enforce_waits(struct front *f, struct request *r, bool waits)
@@ -219,7 +225,7 @@ void enforce_waits(struct front *f, struct request *r, bool waits)
 	if (!r->is_measured)
 		return;
 	quota_turn_wait(&r->quota, waits || f->enforce.in_debugger, clock_monotonic_usec());
-	plan(f);
+	enforce_plan(f);
 }
 
 void enforce_debugger(struct front *f, bool stopped)
@@ -235,7 +241,7 @@ void enforce_debugger(struct front *f, bool stopped)
 		if (r && r->message.header.type == MSGTYPE_execute_request)
 			quota_turn_wait(&r->quota, stopped || r->waits_for_input, now);
 	}
-	plan(f);
+	enforce_plan(f);
 }
 
 static void tell(struct front *f, size_t lane, const struct cause *cause)
@@ -285,9 +291,9 @@ void enforce_last_look(const struct front *f, struct request *r)
 		r->cause = cause;
 }
 
-static void kill_in_background(struct front *f)
+void enforce_end_background(struct front *f, const char *why)
 {
-	log_warning("the kernel's CPU time is used up and its processes go on between turns, killing them");
+	log_warning("%s, killing them", why);
 	f->enforce.quota.idle_over = 0;
 	f->killed_worker = true;
 	life_condemn(f);
@@ -307,7 +313,7 @@ static void plan_looks(struct front *f, const struct usage *usage, uint64_t now)
 			e->quota.look_at = MIN(e->quota.look_at, next_look(e, r, usage, now));
 	}
 	if (idle && quota_idle_look(&e->quota, usage, now))
-		kill_in_background(f);
+		enforce_end_background(f, "the kernel's CPU time is used up and its processes go on between turns");
 }
 
 static bool is_full(const struct enforce *e, const struct request *r, const struct usage *usage)
@@ -332,6 +338,29 @@ static void look_at_memory(struct front *f)
 	}
 }
 
+void enforce_disk_full(struct front *f, const struct cause *cause)
+{
+	for (size_t i = 0; i < f->n_lanes; i++) {
+		struct request *r = running(f, i);
+
+		if (r && !r->ladder.running)
+			tell(f, i, cause);
+	}
+}
+
+/* Whoever has handled the error, and made room, is not pursued. */
+void enforce_disk_fine(struct front *f)
+{
+	for (size_t i = 0; i < f->n_lanes; i++) {
+		struct request *r = running(f, i);
+
+		if (!r || !r->ladder.running || !cause_is_disk(&r->cause))
+			continue;
+		interrupt_over(f, r);
+		r->cause = (struct cause){ 0 };
+	}
+}
+
 void enforce_tick(struct front *f, uint64_t now)
 {
 	struct enforce *e = &f->enforce;
@@ -345,7 +374,8 @@ void enforce_tick(struct front *f, uint64_t now)
 		plan_looks(f, usage, now);
 	if (now >= e->memory_again)
 		look_at_memory(f);
-	plan(f);
+	disk_watch_tick(f, now);
+	enforce_plan(f);
 }
 
 /*
@@ -377,7 +407,7 @@ static void on_memory(struct front *f, struct watch *w, uint32_t events)
 		e->memory_is_reported = false;
 		e->quota.look_at = 0;
 	}
-	plan(f);
+	enforce_plan(f);
 }
 
 int enforce_start(struct front *f)
@@ -388,5 +418,8 @@ int enforce_start(struct front *f)
 	e->meter.sandbox = f->source.sandbox;
 	e->cgroup = f->source.sandbox ? sandbox_cgroup(f->source.sandbox) : NULL;
 	fd = e->cgroup ? cgroup_memory_fd(e->cgroup) : -1;
+	if (disk_watch_start(f) < 0)
+		return -EIO;
+	enforce_plan(f);
 	return fd < 0 ? 0 : front_watch(f, &f->watch_memory, fd, EPOLLIN, on_memory);
 }

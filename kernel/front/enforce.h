@@ -7,6 +7,7 @@
 #include <stdint.h>
 #include <sys/resource.h>
 
+#include "kernel/front/disk.h"
 #include "kernel/front/meter.h"
 #include "kernel/front/quota.h"
 #include "protocol/base/error.h"
@@ -28,6 +29,7 @@ struct enforce {
 	uint64_t oom_before;
 	bool spent_told;         /* to what ran when a total was used up */
 	bool in_debugger;
+	struct disk disk;
 };
 
 /* limits: of the kernel. */
@@ -49,5 +51,11 @@ void enforce_waits(struct front *f, struct request *r, bool waits); /* for an an
 void enforce_debugger(struct front *f, bool stopped);
 
 void enforce_tick(struct front *f, uint64_t now); /* at f->enforce.at */
+
+/* disk-watch.c says what it has seen. */
+void enforce_disk_full(struct front *f, const struct cause *cause);
+void enforce_disk_fine(struct front *f);
+void enforce_end_background(struct front *f, const char *why); /* what runs between turns, with the worker */
+void enforce_plan(struct front *f);                            /* when to look next */
 
 #endif

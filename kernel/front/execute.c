@@ -388,6 +388,8 @@ int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame
 	if (read_reply(frame, &r) < 0)
 		return error_set(err, -EBADMSG, "a field of REPLY is malformed");
 	outlet_close(f, request);
+	if (cause_is_disk(&request->cause) && r.status == LINK_STATUS_OK)
+		request->cause = (struct cause){ 0 };
 	enforce_last_look(f, request);
 	store(f, request, &r);
 	f->next_count = MAX((uint32_t)r.next_count, 1u);

@@ -9,6 +9,7 @@
  *   upward.c    frames from the worker
  *   interrupt.c the ladder from an exception to the end of the worker
  *   enforce.c   limits of what runs
+ *   disk-watch.c a workspace that is a directory of the host
  *   outlet.c    limits of what it publishes
  *   life.c      the worker's start, death; the kernel's end
  */
@@ -140,7 +141,7 @@ struct front {
 
 	int epoll_fd;
 	int signal_fd;
-	struct watch watch_signals, watch_parent, watch_channels, watch_history, watch_doorbell, watch_sandbox, watch_memory;
+	struct watch watch_signals, watch_parent, watch_channels, watch_history, watch_doorbell, watch_sandbox, watch_memory, watch_disk;
 	struct watch watch_pipes[2];
 	bool blocked;             /* output waits for slow subscribers */
 	bool again;               /* there is more to do without waiting */

@@ -5,6 +5,7 @@
 
 #include "kernel/front/front.h"
 #include "kernel/front/turn-limits.h"
+#include "kernel/sandbox/sandbox.h"
 
 static void append_number(struct buffer *out, const char *name, uint64_t value)
 {
@@ -12,12 +13,16 @@ static void append_number(struct buffer *out, const char *name, uint64_t value)
 	buffer_append_u64(out, value);
 }
 
-/* Where the workspace is a file system of its own. */
+/* Of a workspace in memory; of a directory of the host as of the last look at it. */
 static void append_disk(const struct front *f, struct buffer *out)
 {
+	const struct disk *d = &f->enforce.disk;
 	struct statfs st;
 
-	if (f->outlet.place.workspace_fd < 0 || fstatfs(f->outlet.place.workspace_fd, &st) < 0 || st.f_type != TMPFS_MAGIC)
+	if (d->is_watched && d->is_known)
+		append_number(out, ",\"disk_bytes\":", d->size.bytes);
+	if (!f->source.sandbox || sandbox_is_on_disk(f->source.sandbox) ||
+	    fstatfs(f->outlet.place.workspace_fd, &st) < 0 || st.f_type != TMPFS_MAGIC)
 		return;
 	append_number(out, ",\"disk_bytes\":", (uint64_t)(st.f_blocks - st.f_bfree) * (uint64_t)st.f_bsize);
 }

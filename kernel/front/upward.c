@@ -410,7 +410,7 @@ static int on_answer(struct front *f, struct lane *lane, struct peer_frame *fram
 	    read_buffers(&frame->fields, buffers, &n_buffers) < 0)
 		return bad(err, frame->type, "content, metadata or buffers");
 	end_answered(f, lane, r);
-	if (cause_is_limit(&r->cause)) {
+	if (cause_is_limit(&r->cause) && !cause_is_disk(&r->cause)) {
 		fail_answered(f, r);
 	} else if (msgtype_info(r->message.header.type)->reply != MSGTYPE_UNKNOWN) {
 		buffer_append_slice(&content, json.len ? json : SLICE_LIT("{}"));

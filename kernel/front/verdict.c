@@ -24,6 +24,8 @@ static const enum verdict verdicts[RING_REASON_COUNT] = {
 	[RING_REASON_OUTPUT_TOTAL_MESSAGES] = VERDICT_output_limit,
 	[RING_REASON_INPUT] = VERDICT_wall_limit,
 	[RING_REASON_SERVICE] = VERDICT_wall_limit,
+	[RING_REASON_DISK] = VERDICT_error,
+	[RING_REASON_DISK_FILES] = VERDICT_error,
 };
 
 enum verdict cause_verdict(const struct cause *c)

@@ -37,6 +37,12 @@ static inline bool cause_is_limit(const struct cause *c)
 	return c->is_set && c->reason != RING_REASON_INTERRUPT;
 }
 
+/* The operating system's error, which code may handle as any other: a turn that does, and comes to its end, is ok. */
+static inline bool cause_is_disk(const struct cause *c)
+{
+	return c->is_set && (c->reason == RING_REASON_DISK || c->reason == RING_REASON_DISK_FILES);
+}
+
 enum verdict cause_verdict(const struct cause *c);
 /* Of the error in the reply. killed: the worker had to be killed, or was. */
 const char *cause_ename(const struct cause *c, bool killed);

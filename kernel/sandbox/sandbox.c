@@ -481,6 +481,11 @@ int sandbox_read_usage(struct sandbox *s, struct usage *usage)
 	return r;
 }
 
+bool sandbox_is_on_disk(const struct sandbox *s)
+{
+	return s->plan.own_workspace[0] || s->plan.profile->workspace;
+}
+
 bool sandbox_can_measure(const struct sandbox *s)
 {
 	return measure_is_needed(&s->plan);

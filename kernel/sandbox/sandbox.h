@@ -73,7 +73,8 @@ struct cgroup *sandbox_cgroup(const struct sandbox *s); /* borrowed; NULL: none 
  * A workspace that is a directory of the host is measured on demand, one time after the other: measure_fd becomes
  * readable, take is 1 with the answer, 0 when there is none, -EPIPE when the keeper has gone.
  */
-bool sandbox_can_measure(const struct sandbox *s); /* and there is a limit */
+bool sandbox_is_on_disk(const struct sandbox *s);
+bool sandbox_can_measure(const struct sandbox *s); /* it is on disk, and there is a limit */
 int sandbox_measure(struct sandbox *s) must_check;
 int sandbox_measure_fd(const struct sandbox *s);
 int sandbox_measure_take(struct sandbox *s, struct measure_answer *ret) must_check;

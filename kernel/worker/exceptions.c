@@ -2,6 +2,7 @@
 /* exceptions: what a turn is ended by, and the module husk_limits. */
 #include "kernel/worker/exceptions.h"
 
+#include <errno.h>
 #include <string.h>
 
 #include "protocol/link/reason.h"
@@ -67,6 +68,8 @@ static PyObject *find_class(const struct reason_row *row)
 		return PyExc_KeyboardInterrupt;
 	if (strcmp(row->class_name, "MemoryError") == 0)
 		return PyExc_MemoryError;
+	if (strcmp(row->class_name, "OSError") == 0)
+		return PyExc_OSError;
 	if (make_classes() < 0)
 		return NULL;
 	for (size_t i = 0; i < CLASS_COUNT; i++) {
@@ -100,6 +103,14 @@ static int add_details(PyObject *exception, const struct cause *cause)
 	return PyObject_SetAttrString(exception, "used", used);
 }
 
+/* As the operating system's own error for it looks. */
+static PyObject *new_os_error(const char *text)
+{
+	_py_ref_ PyObject *message = PyUnicode_FromFormat("No space left on device: %s", text);
+
+	return message == NULL ? NULL : PyObject_CallFunction(PyExc_OSError, "iO", ENOSPC, message);
+}
+
 PyObject *exceptions_new(const struct cause *cause)
 {
 	const struct reason_row *row = reason_row(cause->reason);
@@ -112,7 +123,7 @@ PyObject *exceptions_new(const struct cause *cause)
 	if (row->unit == REASON_UNIT_NONE)
 		return PyObject_CallNoArgs(borrowed_class);
 	reason_message(cause->reason, cause->limit, cause->used, text);
-	exception = PyObject_CallFunction(borrowed_class, "s", text);
+	exception = borrowed_class == PyExc_OSError ? new_os_error(text) : PyObject_CallFunction(borrowed_class, "s", text);
 	if (exception == NULL || add_details(exception, cause) < 0)
 		return NULL;
 	return STEAL(exception);

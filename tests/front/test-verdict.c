@@ -26,6 +26,8 @@ static void test_each_limit_has_its_own_kind_of_verdict(void **state)
 		{ RING_REASON_OUTPUT_MESSAGES, VERDICT_output_limit, "OutputLimitExceeded", "OutputLimitExceeded" },
 		{ RING_REASON_OUTPUT_TOTAL, VERDICT_output_limit, "OutputLimitExceeded", "OutputLimitExceeded" },
 		{ RING_REASON_OUTPUT_TOTAL_MESSAGES, VERDICT_output_limit, "OutputLimitExceeded", "OutputLimitExceeded" },
+		{ RING_REASON_DISK, VERDICT_error, "OSError", "OSError" },
+		{ RING_REASON_DISK_FILES, VERDICT_error, "OSError", "OSError" },
 	};
 
 	(void)state;

@@ -23,6 +23,10 @@ static void test_messages_name_limit_used_and_setting(void **state)
 		{ RING_REASON_OUTPUT_MESSAGES, 10000, 10001, "messages of output of this turn: 10000 allowed, 10001 used; to have "
 							     "more, ask for a larger limits.output_messages in the kernel's "
 							     "profile" },
+		{ RING_REASON_DISK, 1048576, 1572864, "disk space of the workspace: 1 MiB allowed, 1.5 MiB used; to have more, ask "
+						      "for a larger limits.disk in the kernel's profile" },
+		{ RING_REASON_DISK_FILES, 64, 65, "files in the workspace: 64 allowed, 65 used; to have more, ask for a larger "
+						  "limits.disk_files in the kernel's profile" },
 		{ RING_REASON_INTERRUPT, 1, 2, "" },
 		{ RING_REASON_COUNT, 1, 2, "" },
 		{ UINT32_MAX, 1, 2, "" },

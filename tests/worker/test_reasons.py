@@ -48,7 +48,8 @@ def test_each_reason_raises_its_class(worker: Worker, row: tuple[str, str, str, 
     worker.wait_text("go")
     fields = end_turn(worker, (REASONS[name], 1_000_000, 2_000_000))
     assert fields[6][0] == cls
-    assert fields[6][1].startswith(f"{sentence}: ") and f"limits.{name.lower()} " in fields[6][1]
+    begin = "[Errno 28] No space left on device: " if cls == "OSError" else ""
+    assert fields[6][1].startswith(f"{begin}{sentence}: ") and f"limits.{name.lower()} " in fields[6][1]
     assert worker.ok("print('alive')") == "alive\n"
 
 
@@ -68,7 +69,7 @@ def test_user_code_can_name_and_read_it(worker: Worker) -> None:
 
 
 def test_the_module_is_complete(worker: Worker) -> None:
-    named = {row[1] for row in reasons()} - {"KeyboardInterrupt", "MemoryError"}
+    named = {row[1] for row in reasons()} - {"KeyboardInterrupt", "MemoryError", "OSError"}
     text = worker.ok(
         "import husk_limits as m\nprint(hasattr(m, '__file__'), bool(m.__doc__), sorted(m.__all__))\n"
         "for n in m.__all__:\n    c = getattr(m, n)\n"
@@ -96,6 +97,15 @@ def test_memory_is_pythons_own_error(worker: Worker) -> None:
     assert worker.reply()[1] == 0
     worker.clear_interrupt()
     assert worker.text() == f"go\n{MEMORY_TEXT} memory {64 << 20} {65 << 20}\n"
+
+
+def test_the_disk_is_the_systems_error(worker: Worker) -> None:
+    worker.execute("try:\n    print('go')\n    while True: pass\nexcept OSError as e:\n    print(type(e), e.errno, e.what, e.used)")
+    worker.wait_text("go\n")
+    worker.interrupt(why=(REASONS["DISK"], 1 << 20, 2 << 20))
+    assert worker.reply()[1] == 0
+    worker.clear_interrupt()
+    assert worker.text() == f"go\n<class 'OSError'> 28 disk {2 << 20}\n"
 
 
 def test_a_reason_that_is_none_is_an_interrupt(worker: Worker) -> None:
