@@ -39,7 +39,8 @@ static void on_answer(struct front *f, struct watch *w, uint32_t events)
 	d->error = answer.error;
 	switch (disk_answered(d, answer.error ? NULL : &answer.size, clock_monotonic_usec(), &cause)) {
 	case DISK_FINE:
-		enforce_disk_fine(f);
+		if (!answer.error)
+			enforce_disk_fine(f);
 		break;
 	case DISK_TURNS_END:
 		enforce_disk_full(f, &cause);

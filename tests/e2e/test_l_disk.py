@@ -111,7 +111,15 @@ def test_many_files(start: Start, work: Path) -> None:
 
 def test_deep_directories_count(start: Start, work: Path) -> None:
     client = start(work, disk_files=2000)
-    code = "import os, time\nfor n in range(20000):\n    os.mkdir('d'); os.chdir('d'); time.sleep(0.0005)"
+    code = """
+import os, time
+fd = os.open(".", os.O_RDONLY)
+for n in range(20000):
+    os.mkdir("d", dir_fd=fd)
+    above, fd = fd, os.open("d", os.O_RDONLY, dir_fd=fd)
+    os.close(above)
+    time.sleep(0.0005)
+"""
     turn = client.execute(code).failed("OSError")
     assert "limits.disk_files " in turn.reply.content["evalue"]
     subprocess.run(["rm", "-rf", work / "d"], check=True, timeout=60)
@@ -178,6 +186,16 @@ def growing(path: Path) -> bool:
     except AssertionError:
         return False
     return True
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_what_is_shut_does_not_hide_it(start: Start, work: Path, level: str) -> None:
+    client = start(work, level, disk="20 MiB")
+    client.execute(GROW + "os.mkdir('shut'); f = open('shut/grown', 'wb', 0); os.chmod('shut', 0)").ok()
+    turn = client.execute("for n in range(300): f.write(os.urandom(1 << 20)); time.sleep(0.02)").failed("OSError")
+    assert turn.reply.content["evalue"].startswith(FULL)
+    assert client.execute("f.tell() < 300 << 20").ok().result == "True"
+    (work / "shut").chmod(0o700)
 
 
 def test_links_and_foreign_places_do_not_count(start: Start, work: Path) -> None:
