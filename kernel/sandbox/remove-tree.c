@@ -40,6 +40,7 @@ static int move(int from, const char *name, int top, unsigned *n_moved)
 	char moved[NAME_SIZE];
 	int r;
 
+	(void)fchmodat(from, name, 0700, 0); /* a directory is written when it gets another parent */
 	do {
 		write_name((*n_moved)++, moved);
 		r = renameat2(from, name, top, moved, RENAME_NOREPLACE);
@@ -77,7 +78,7 @@ static int empty(int top, const char *name, unsigned *n_moved)
 
 int remove_tree(const char *path)
 {
-	_cleanup_(closep) int top = open(path, O_RDONLY | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	_cleanup_(closep) int top = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
 	unsigned n_moved = 0, n_done = 0;
 	char name[NAME_SIZE];
 	int r;

@@ -2,6 +2,7 @@
 /* test-remove-tree: a directory goes, whatever a tenant has made in it. */
 #include <fcntl.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
 #include <unistd.h>
 
 #include "kernel/sandbox/remove-tree.h"
@@ -93,6 +94,37 @@ static void test_what_is_shut(void **state)
 	assert_gone();
 }
 
+#define SOMEBODY 54321
+
+/* Root passes every door; an ordinary user has to open its own first, to move what is behind it too. */
+static _Noreturn void remove_what_is_shut(void)
+{
+	char outer[96];
+
+	(void)snprintf(outer, sizeof(outer), "%s/place", place);
+	if (geteuid() == 0 && (setgid(SOMEBODY) < 0 || setuid(SOMEBODY) < 0))
+		_exit(2);
+	if (mkdir(outer, 0700) < 0 || chdir(outer) < 0 || mkdir("a", 0700) < 0 || mkdir("a/b", 0700) < 0 ||
+	    mkdir("a/b/c", 0700) < 0 || chmod("a/b", 0) < 0 || chmod("a", 0) < 0 || chmod(outer, 0) < 0)
+		_exit(3);
+	_exit(remove_tree(outer) == 0 && access(outer, F_OK) < 0 ? 0 : 1);
+}
+
+static void test_what_is_shut_to_its_owner(void **state)
+{
+	int status;
+	pid_t pid;
+
+	(void)state;
+	assert_int_equal(chmod(place, 0777), 0);
+	pid = fork();
+	if (pid == 0)
+		remove_what_is_shut();
+	assert_int_equal(waitpid(pid, &status, 0), pid);
+	assert_int_equal(status, 0);
+	assert_gone();
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, make_place, leave)
 
 int main(void)
@@ -102,6 +134,7 @@ int main(void)
 	    TEST(test_depth),
 	    TEST(test_names_that_it_uses_itself),
 	    TEST(test_what_is_shut),
+	    TEST(test_what_is_shut_to_its_owner),
 	};
 
 	return cmocka_run_group_tests(tests, NULL, NULL);
