@@ -117,6 +117,16 @@ static int set_own_limits(void)
 	return 0;
 }
 
+/* Counts by user id: of this sandbox alone only in its namespaces, or with an id that is its own. */
+static uint64_t most_tasks(const struct confinement *c)
+{
+	uint64_t most = c->limits->value[LIMIT_processes];
+
+	if (c->has_pid_namespace || c->change_user || most == LIMITS_NONE)
+		return most;
+	return c->n_other_tasks ? most + c->n_other_tasks : LIMITS_NONE;
+}
+
 int confinement_rlimits(const struct confinement *c)
 {
 	const uint64_t *value = c->limits->value;
@@ -128,8 +138,7 @@ int confinement_rlimits(const struct confinement *c)
 		{ RLIMIT_FSIZE, value[LIMIT_file_size] },
 		{ RLIMIT_CPU, cpu_backstop(c->limits) },
 		{ RLIMIT_DATA, data_lid(c->limits) },
-		/* Counts by user id: of this sandbox alone only in its namespaces, or with an id that is its own. */
-		{ RLIMIT_NPROC, c->has_pid_namespace || c->change_user ? value[LIMIT_processes] : LIMITS_NONE },
+		{ RLIMIT_NPROC, most_tasks(c) },
 	};
 
 	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {

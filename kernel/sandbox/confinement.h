@@ -28,6 +28,7 @@ struct confinement {
 	enum sandbox_level level;
 	const struct limits *limits;  /* processes, descriptors, file_size, cpu_total, memory as a lid (the worker lowers RLIMIT_DATA itself) */
 	bool has_pid_namespace;       /* else, and without a user id of its own, RLIMIT_NPROC would count the user's other processes too */
+	uint64_t n_other_tasks;       /* those that it has now, where they would; 0: not counted, no limit then */
 	bool change_user;             /* to uid and gid; else they stay */
 	uid_t uid;
 	gid_t gid;

@@ -10,6 +10,7 @@
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <unistd.h>
 
 #define MAX_DEPTH 64
@@ -65,6 +66,26 @@ unsigned processes_below(processes_fn *fn, void *data)
 			continue;
 		n++;
 		fn(&p, data);
+	}
+	if (dir)
+		(void)closedir(dir);
+	return n;
+}
+
+unsigned processes_tasks_of(uid_t uid)
+{
+	DIR *dir = opendir("/proc");
+	unsigned n = 0;
+	struct dirent *e;
+
+	while (dir && (e = readdir(dir)) != NULL) {
+		char path[300];
+		struct stat st;
+
+		if (atoi(e->d_name) <= 0 || fstatat(dirfd(dir), e->d_name, &st, AT_SYMLINK_NOFOLLOW) < 0 || st.st_uid != uid)
+			continue;
+		(void)snprintf(path, sizeof(path), "%s/task", e->d_name);
+		n += fstatat(dirfd(dir), path, &st, AT_SYMLINK_NOFOLLOW) == 0 && st.st_nlink > 2 ? (unsigned)st.st_nlink - 2 : 1;
 	}
 	if (dir)
 		(void)closedir(dir);

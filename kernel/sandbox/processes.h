@@ -19,6 +19,7 @@ int processes_read(pid_t pid, struct process *ret) must_check; /* -ESRCH when it
 
 typedef void processes_fn(const struct process *p, void *data);
 unsigned processes_below(processes_fn *fn, void *data); /* calls fn for each; how many there were. Not this process itself. */
+unsigned processes_tasks_of(uid_t uid); /* processes and threads of that user, on the whole machine */
 unsigned processes_signal(int signal_number);           /* to all below; 0: only counts them */
 
 #endif

@@ -15,6 +15,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "kernel/sandbox/processes.h"
+
 struct outcome {
 	uint32_t layers;
 	int32_t layer; /* that failed, -1: none */
@@ -119,6 +121,9 @@ static void fill_confinement(const struct sandbox_plan *plan, struct confinement
 	    .host_network = plan->profile->network == PROFILE_NETWORK_HOST,
 	    .fault = plan->fault,
 	};
+	/* An ordinary user's id is everything else's too, and without groups nothing else bounds a fork bomb. */
+	if (!inside && !plan->as_root && !plan->in_cgroup)
+		c->n_other_tasks = processes_tasks_of(plan->tenant_uid);
 	if (inside)
 		allow_inside(plan, c);
 	else

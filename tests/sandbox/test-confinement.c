@@ -111,6 +111,9 @@ static void limits_without_namespaces(const void *arg)
 	claim(getrlimit(RLIMIT_NPROC, &after) == 0);
 	claim(after.rlim_cur == before.rlim_cur && after.rlim_max == before.rlim_max);
 	claim_limit(RLIMIT_CPU, 16);
+	c.n_other_tasks = 1000; /* of an ordinary user: the limit is above them */
+	claim(confinement_rlimits(&c) == 0);
+	claim_limit(RLIMIT_NPROC, defaults.value[LIMIT_processes] + 1000);
 	c.change_user = true; /* to an id that nobody else has */
 	claim(confinement_rlimits(&c) == 0);
 	claim_limit(RLIMIT_NPROC, defaults.value[LIMIT_processes]);
