@@ -9,7 +9,7 @@
  *   ceiling             base + limit of the worker + 4 steps: for a later refusal, and for reports
  *   hard                ceiling + what a shell may take: RLIMIT_DATA's hard limit
  *
- * The functions that the allocator calls touch nothing of Python but the list of pending calls: they run in the middle of an
+ * The functions that the allocator calls touch little of Python but the list of pending calls: they run in the middle of an
  * allocation. An arena that is refused does not fail the request, which goes to malloc then: so malloc is denied to it, once.
  */
 #include "kernel/worker/memory.h"
@@ -29,6 +29,7 @@
 #define N_STEPS 4
 #define ARENA_LEAST (256 << 10) /* what is asked for in smaller pieces is the stack of Python's frames */
 #define N_FAILED 1000         /* requests of malloc in one turn: code that catches all of them will not stop by itself */
+#define FRAMES_PART 10        /* of the limit may be the stacks of Python's frames */
 #define N_DIRECT 3            /* this refusal in a turn, and those after it, are the request's own failure */
 #define SHELL_MOST (64 * MIB) /* that the building of the shell may take */
 #define BREATH (4 * MIB)      /* for a cell that begins above the limit */
@@ -65,6 +66,7 @@ static struct {
 	uint32_t turn;          /* of memory_enter() */
 	uint32_t lowered_turn;  /* has a limit of its own */
 	uint64_t lowered_limit;
+	uint64_t frames;        /* what the stacks of Python's frames take */
 	unsigned n_refused;     /* arenas, in this turn and the main thread */
 	unsigned n_elsewhere;   /* ... and in other threads */
 	unsigned n_failed;      /* requests of malloc, in this turn */
@@ -207,19 +209,39 @@ static bool give_more(size_t size)
 	return false;
 }
 
+/*
+ * Each of Python's frames, a hundred bytes, takes four times as much again for its place in the traceback when an exception
+ * unwinds it, and where that cannot be had each tries anew: code that recurses until all memory is gone would take minutes
+ * to end. So frames may take this part of the limit alone.
+ */
+static bool is_too_deep(size_t size)
+{
+	return size < ARENA_LEAST && state.frames + size > state.limit / FRAMES_PART;
+}
+
 static void *alloc_arena(void *unused, size_t size)
 {
-	void *arena = next.alloc(next.ctx, size);
+	void *arena;
 
 	(void)unused;
+	if (is_too_deep(size)) {
+		state.is_pressed = true;
+		(void)PyErr_NoMemory(); /* 3.11 forgets to say so */
+		return NULL;
+	}
+	arena = next.alloc(next.ctx, size);
 	while (arena == NULL && give_more(size))
 		arena = next.alloc(next.ctx, size);
+	if (arena != NULL && size < ARENA_LEAST)
+		state.frames += size;
 	return arena;
 }
 
 static void free_arena(void *unused, void *address, size_t size)
 {
 	(void)unused;
+	if (size < ARENA_LEAST)
+		state.frames -= MIN(state.frames, size); /* some are older than the limit */
 	next.free(next.ctx, address, size);
 }
 

@@ -67,6 +67,7 @@ MORE = {
     "locals of functions": "K = []\ndef f(x): return f(x + x)\nf('x' * (1 << 16))",
     "sorted": "import itertools\nK = []\nsorted(iter(lambda: object(), 0))",
     "json": "import json\nK = []\njson.loads('[' + '[1.5],' * 10**7 + '1]')",
+    "recursion": "import sys\nK = []\nsys.setrecursionlimit(10**9)\ndef f(n): return f(n + 1)\nf(0)",
     "huge": "K = []\nbytearray(10**11)",
 }
 

@@ -40,17 +40,17 @@ def make_room(error: BaseException) -> None:
 
 
 def _shorten(error: BaseException) -> None:
-    """Drops a long chain of exceptions and the far end of a long traceback: memory may have ended in a deep recursion.
+    """Drops a long chain of exceptions and the far ends of long tracebacks: memory may have ended in a deep recursion.
 
-    The frames at that end hold all the others.
+    The frames at such an end hold all the others.
     """
-    trace, n = error.__traceback__, 1
-    while trace is not None and n < _MAX_FRAMES:
-        trace, n = trace.tb_next, n + 1
-    if trace is not None:
-        trace.tb_next = None
-    before, n = error.__context__, 0
-    while before is not None and n < _MAX_CHAIN:
+    before, n = error, 0
+    while before is not None and n <= _MAX_CHAIN:
+        trace, depth = before.__traceback__, 1
+        while trace is not None and depth < _MAX_FRAMES:
+            trace, depth = trace.tb_next, depth + 1
+        if trace is not None:
+            trace.tb_next = None
         before, n = before.__context__, n + 1
     if before is None:
         return
