@@ -567,9 +567,10 @@ def test_services_have_a_time_of_their_own(start_limited: StartLimited) -> None:
         "import time\nclass Slow:\n    def __dir__(self): time.sleep(60)\n    def __getattr__(self, name):\n        if on: time.sleep(60)\n        raise AttributeError(name)\non = False\ns = Slow(); kept = 5"
     ).ok()
     client.execute("get_ipython().Completer.use_jedi = False").ok()
-    answer = client.request("complete_request", {"code": "s.", "cursor_pos": 2}, timeout=60).content
-    assert (answer["status"], answer["ename"]) == ("error", "WallTimeLimitExceeded")
-    assert "limits.service" in answer["evalue"]
+    turn = client.request("complete_request", {"code": "s.", "cursor_pos": 2}, timeout=60)
+    assert (turn.content["status"], turn.content["ename"]) == ("error", "WallTimeLimitExceeded")
+    assert "limits.service" in turn.content["evalue"]
+    assert turn.stderr == ""
     assert client.execute("kept").ok().result == "5"
 
 

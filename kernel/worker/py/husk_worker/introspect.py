@@ -4,6 +4,7 @@
 from __future__ import annotations
 
 import contextlib
+import sys
 import threading
 from typing import TYPE_CHECKING, Any
 
@@ -56,13 +57,31 @@ def complete(kernel: Kernel, code: str, cursor_pos: int | None) -> dict[str, Any
     }
 
 
+@contextlib.contextmanager
+def _ended_by_interrupts() -> Iterator[None]:
+    """IPython gives whatever a matcher raises to sys.excepthook and asks the next one; an interrupt, or a limit, is for us."""
+    original, thread = sys.excepthook, threading.get_ident()
+
+    def hook(kind: type[BaseException], value: BaseException, traceback: Any) -> None:
+        if isinstance(value, KeyboardInterrupt) and threading.get_ident() == thread:
+            raise value
+        original(kind, value, traceback)
+
+    sys.excepthook = hook
+    try:
+        yield
+    finally:
+        if sys.excepthook is hook:
+            sys.excepthook = original
+
+
 def _completions(shell: Any, code: str, cursor: int) -> list[dict[str, Any]]:
     """Completions of IPython as dicts of start, end, text, type, signature, all with the same start and end."""
     from IPython.core.completer import provisionalcompleter, rectify_completions
 
     from husk_worker import jedi_speed
 
-    with provisionalcompleter(), jedi_speed.boost():
+    with provisionalcompleter(), jedi_speed.boost(), _ended_by_interrupts():
         raw = shell.Completer.completions(code, cursor)
         return [
             {"start": item.start, "end": item.end, "text": item.text, "type": item.type, "signature": item.signature}
