@@ -17,6 +17,7 @@ import sysconfig
 import threading
 import time
 import uuid
+import warnings
 import zoneinfo
 
 assert platform.system() == "Linux" and platform.release() and platform.python_version()
@@ -38,6 +39,18 @@ assert sysconfig.get_path("stdlib")
 list(importlib.metadata.distributions())
 assert os.path.exists(f"/proc/self/task/{threading.get_native_id()}") or not os.path.exists("/proc/self/task")
 assert sys.getswitchinterval() > 0
+try:
+    import psutil
+
+    open("/proc/meminfo").close()
+except (ImportError, OSError):
+    psutil = None  # not there, or nothing for it to read
+with warnings.catch_warnings():
+    warnings.simplefilter("error")
+    if psutil:
+        assert abs(psutil.Process().create_time() - time.time()) < 1000
+        assert psutil.virtual_memory().total > 0 and psutil.swap_memory().total >= 0
+        assert psutil.cpu_percent() >= 0 and psutil.cpu_count() >= 1 and psutil.boot_time() > 0
 threads = [threading.Thread(target=time.sleep, args=(0.01,)) for _ in range(30)]
 for thread in threads:
     thread.start()
