@@ -30,7 +30,12 @@ static const char *const etc_files[] = {
     "/etc/ssl/certs",   "/etc/ssl/openssl.cnf", "/etc/ca-certificates", "/etc/pki/tls",      "/etc/mime.types",
     "/etc/magic",       "/etc/terminfo",        "/etc/inputrc",         "/etc/services",     "/etc/protocols",
     "/etc/timezone",    "/etc/os-release",      "/etc/debian_version",  "/etc/matplotlibrc", "/etc/locale.alias",
+    "/etc/lsb-release", "/etc/manpath.config",  "/etc/groff",           "/etc/texmf",        "/etc/R",
+    "/etc/OpenCL",
 };
+
+/* Their names have a release at the end. */
+static const char *const etc_prefixes[] = {"python3", "java-", "ImageMagick-"};
 
 static const char *const device_files[] = {"/dev/null",   "/dev/zero",    "/dev/full",
 					   "/dev/random", "/dev/urandom", "/dev/tty"};
@@ -83,6 +88,14 @@ static int add_system(struct sandbox_plan *plan, struct error *err)
 	return r;
 }
 
+static bool is_wanted(const char *name)
+{
+	for (size_t i = 0; i < ARRAY_SIZE(etc_prefixes); i++)
+		if (strncmp(name, etc_prefixes[i], strlen(etc_prefixes[i])) == 0)
+			return true;
+	return false;
+}
+
 static int add_etc(struct sandbox_plan *plan, struct error *err)
 {
 	DIR *dir = opendir("/etc");
@@ -93,7 +106,7 @@ static int add_etc(struct sandbox_plan *plan, struct error *err)
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(etc_files); i++)
 		r = add(plan, etc_files[i], etc_files[i], -1, TREE_OPTIONAL, err);
 	while (dir && r == 0 && (entry = readdir(dir)) != NULL) {
-		if (strncmp(entry->d_name, "python3", 7) != 0)
+		if (!is_wanted(entry->d_name))
 			continue;
 		(void)snprintf(path, sizeof(path), "/etc/%s", entry->d_name);
 		r = add(plan, path, path, -1, TREE_OPTIONAL, err);

@@ -132,6 +132,32 @@ print(json.dumps({"cwd": os.getcwd(), "home": os.path.expanduser("~"), "user": g
     assert set(more) <= {"anon_inode", "socket"} and len(more) <= 3
 
 
+def test_programs_find_their_settings(client: Any) -> None:
+    """What /usr names in /etc is there, where the machine has it and anybody may read it."""
+    code = """
+import os
+for top in ("/usr/lib/jvm", "/usr/share/groff", "/usr/lib/python3", "/usr/lib/R"):
+    for folder, directories, files in os.walk(top):
+        for name in directories + files:
+            path = os.path.join(folder, name)
+            if os.path.islink(path) and os.readlink(path).startswith("/etc/") and not os.path.exists(path):
+                print(path, os.readlink(path))
+print("manpath", os.path.exists("/etc/manpath.config"))"""
+    *missing, manpath = client.execute(code).ok().stdout.splitlines()
+    assert [line for line in missing if os.access(line.split()[1], os.R_OK)] == []
+    assert manpath == f"manpath {os.path.exists('/etc/manpath.config')}"
+
+
+def test_processes_have_begun_when_they_did(client: Any) -> None:
+    """The boot time is that of the clock, from which programs reckon."""
+    code = """
+import re, time
+boot = int(re.search(r"^btime (\\d+)$", open("/proc/stat").read(), re.M)[1])
+now = time.time() - time.clock_gettime(time.CLOCK_BOOTTIME)
+print(abs(boot - now) < 60)"""
+    assert client.execute(code).ok().stdout == "True\n"
+
+
 def test_nothing_of_the_fronts_environment_is_seen(start_kernel: Any, tmp_path: Path) -> None:
     text = 'environment = { GREETING = "hello"; };'
     kernel = start_kernel(args=["--profile", write_profile(tmp_path, text)], env={"HUSK_CANARY": "secret"})
