@@ -40,7 +40,9 @@ static int move(int from, const char *name, int top, unsigned *n_moved)
 	char moved[NAME_SIZE];
 	int r;
 
-	(void)fchmodat(from, name, 0700, 0); /* a directory is written when it gets another parent */
+	/* A directory is written when it gets another parent. */
+	if (fchmodat(from, name, 0700, 0) < 0)
+		return -errno;
 	do {
 		write_name((*n_moved)++, moved);
 		r = renameat2(from, name, top, moved, RENAME_NOREPLACE);
