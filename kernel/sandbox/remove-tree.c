@@ -78,6 +78,15 @@ static int empty(int top, const char *name, unsigned *n_moved)
 	return r;
 }
 
+/* Nothing can be looked up in a directory that is shut, so it is named by its descriptor. */
+static int open_up(int fd)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	return chmod(path, 0700) < 0 ? -errno : 0;
+}
+
 int remove_tree(const char *path)
 {
 	_cleanup_(closep) int top = open(path, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
@@ -87,7 +96,9 @@ int remove_tree(const char *path)
 
 	if (top < 0)
 		return -errno;
-	r = empty(top, ".", &n_moved);
+	r = open_up(top);
+	if (r == 0)
+		r = empty(top, ".", &n_moved);
 	for (; n_done < n_moved && r == 0; n_done++) {
 		write_name(n_done, name);
 		r = empty(top, name, &n_moved);
