@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import re
@@ -18,6 +19,7 @@ from pathlib import Path
 import nbformat
 import pytest
 from selenium import webdriver
+from selenium.common.exceptions import StaleElementReferenceException
 from selenium.webdriver.common.action_chains import ActionChains
 from selenium.webdriver.common.by import By
 from selenium.webdriver.common.keys import Keys
@@ -39,9 +41,10 @@ def wait_until(claim: Callable[[], object], what: str, seconds: float = 60) -> o
     """The first true answer of the claim; AssertionError with `what` when none comes."""
     deadline = time.monotonic() + seconds
     while time.monotonic() < deadline:
-        answer = claim()
-        if answer:
-            return answer
+        with contextlib.suppress(StaleElementReferenceException):  # the page was drawn anew meanwhile
+            answer = claim()
+            if answer:
+                return answer
         time.sleep(0.1)
     raise AssertionError(f"not within {seconds} s: {what}")
 
