@@ -14,7 +14,7 @@ from typing import Any
 
 from contain import Groups, upper_of_tmp
 from kernels import (
-    KEPT_TEXT, Canaries, HostileKernel, Mode, Sampler, Snapshot, Watcher, described, remove_tree, settle, trouble,
+    KEPT_TEXT, SLOW, Canaries, HostileKernel, Mode, Sampler, Snapshot, Watcher, described, remove_tree, settle, trouble,
 )
 from husk import SANITIZED, KernelDied, Turn, descendants
 from listeners import Listeners
@@ -81,7 +81,7 @@ class Attack:
 
     @property
     def timeout(self) -> float:
-        return min(self.expect.within + 3, 12) if not self.place.mode.level else self.expect.within + 8
+        return SLOW * (min(self.expect.within + 3, 12) if not self.place.mode.level else self.expect.within + 8)
 
     def code(self, text: str) -> str:
         """A cell with the program's preludes and the tester's facts filled in."""
@@ -168,7 +168,7 @@ def judge_turn(a: Attack) -> None:
         a.fault(f"stdout {turn.stdout[:160]!r} without {expect.stdout!r}")
     if expect.no_stdout and re.search(expect.no_stdout, turn.stdout):
         a.fault(f"stdout {turn.stdout[:160]!r} with {expect.no_stdout!r}")
-    if seen.get("seconds", 0) > expect.within:
+    if seen.get("seconds", 0) > expect.within * SLOW:
         a.fault(f"took {seen['seconds']} s instead of {expect.within} s")
     if expect.truncated and not metadata.get("truncated"):
         a.fault("not said to be truncated")
@@ -211,7 +211,7 @@ def run_after(a: Attack) -> None:
     """The program's second cell."""
     if not a.program.after:
         return
-    turn = a.client.execute(a.code(a.program.after), timeout=10)
+    turn = a.client.execute(a.code(a.program.after), timeout=10 * SLOW)
     a.result.seen["after"] = (turn.stdout or turn.result or turn.content.get("ename", ""))[:300]
     expect = a.expect
     if expect.after_stdout and not re.search(expect.after_stdout, turn.stdout):
@@ -229,7 +229,7 @@ def run_next(a: Attack) -> None:
     tries = max(a.expect.tries, 2)
     for n in range(tries):
         begin = time.monotonic()
-        turn = a.client.execute("canary if 'canary' in globals() else 'none'", timeout=15)
+        turn = a.client.execute("canary if 'canary' in globals() else 'none'", timeout=15 * SLOW)
         took = time.monotonic() - begin
         a.result.seen["next_seconds"] = round(took, 3)
         name = turn.content.get("ename", "")
@@ -239,7 +239,7 @@ def run_next(a: Attack) -> None:
             break
     found = "kept" if turn.result == wanted else "lost" if turn.result == "'none'" else f"unclear ({turn.status} {name})"
     a.result.seen["found"] = found
-    if took > NEXT_SECONDS:
+    if took > NEXT_SECONDS * SLOW:
         a.fault(f"the next cell took {took:.1f} s")
     if a.expect.next == "any":
         if found == "kept" and said in ("lost", "restored"):
@@ -361,7 +361,7 @@ def run(place: Place, program: Program) -> Result:
             attack.client = attack.kernel.watch()
             prepare(attack)
             if program.setup:
-                turn = attack.client.execute(attack.code(program.setup), timeout=30)
+                turn = attack.client.execute(attack.code(program.setup), timeout=30 * SLOW)
                 if turn.status != "ok":
                     attack.fault(f"setting up failed: {turn.content.get('ename')}: {turn.content.get('evalue')}")
             attack.n_before = len(attack.kernel.tree())

@@ -23,6 +23,7 @@ sys.path.insert(0, str(Path(__file__).parent.parent / "e2e"))
 from contain import Groups
 from husk import Client, Kernel, Message, Process, descriptors, memory, processes
 
+SLOW = float(os.environ.get("HUSK_HOSTILE_SLOW", "1"))  # a machine that is emulated: all times are so many times as long
 TICKS = os.sysconf("SC_CLK_TCK")
 KEPT_TEXT = 4 << 20  # bytes of output that a client keeps; the rest is counted
 # Small enough that each attack ends soon, large enough that those which are not about it do not meet it on a busy machine.
@@ -81,6 +82,12 @@ def _setting(value: Any) -> str:
     return '"' + str(value).replace("\\", "\\\\").replace('"', '\\"') + '"'
 
 
+def scaled(limit: str) -> str:
+    """A limit of time, on a slow machine."""
+    number, _, unit = limit.partition(" ")
+    return f"{float(number) * SLOW * (1000 if unit == 's' else 1):.0f} ms" if unit in ("s", "ms") and SLOW != 1 else limit
+
+
 def profile_text(level: str, limits: dict[str, str], settings: dict[str, Any]) -> str:
     """A profile (husk-profile(5)) with these limits above the suite's own. Settings are named "section.name"; those outside of all
     sections have no dot."""
@@ -88,7 +95,7 @@ def profile_text(level: str, limits: dict[str, str], settings: dict[str, Any]) -
     for name, value in settings.items():
         section, _, rest = name.rpartition(".")
         sections.setdefault(section, {})[rest] = value
-    sections["limits"] = LIMITS | limits
+    sections["limits"] = {name: scaled(value) for name, value in (LIMITS | limits).items()}
     lines = []
     for section, values in sections.items():
         lines += [f"{section} = {{"] if section else []

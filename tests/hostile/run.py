@@ -37,6 +37,7 @@ def arguments() -> argparse.Namespace:
     parser.add_argument("--folder", choices=("programs", "further", "both"), default="both", help="the suite, our own further attacks, or both")
     parser.add_argument("--json", type=Path, help="write all results there")
     parser.add_argument("--no-neighbour", action="store_true", help="no second kernel beside it")
+    parser.add_argument("--slow", default="1", help="times are so many times as long: for an emulated machine")
     parser.add_argument("--verbose", action="store_true", help="show what was seen of every program")
     parser.add_argument("--seconds", type=float, default=3600, help="end the whole run after so long (default: 3600)")
     return parser.parse_args()
@@ -192,6 +193,8 @@ def main() -> int:
     out = results_file(options)
     contain.enter(options.seconds, (out,) if out >= 0 else ())
     os.environ["HUSK_TEST_PYTHON"] = options.python
+    os.environ["HUSK_HOSTILE_SLOW"] = options.slow
+    os.environ["HUSK_TEST_WAIT"] = str(20 * float(options.slow))
     if options.mode == "ipykernel":
         os.environ["HUSK_UNDER_TEST"] = "ipykernel"
     else:
