@@ -47,13 +47,15 @@ static PyObject *bridge_recv(PyObject *module, PyObject *args, PyObject *kwargs)
 	int fd = LINK_FD_SOCKET;
 	int also = -1;
 	PyObject *borrowed_timeout = Py_None;
+	PyObject *frame;
 	uint64_t timeout;
 
 	(void)module;
 	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "|iOi:recv", names, &fd, &borrowed_timeout, &also) ||
 	    read_timeout(borrowed_timeout, &timeout) < 0)
 		return NULL;
-	return peer_recv(fd, timeout, also);
+	frame = peer_recv(fd, timeout, also);
+	return frame == NULL && memory_try_again() ? peer_recv(fd, timeout, also) : frame;
 }
 
 static PyObject *bridge_pending(PyObject *module, PyObject *args)
@@ -75,8 +77,10 @@ static PyObject *bridge_hold(PyObject *module, PyObject *args)
 	PyObject *borrowed_fields;
 
 	(void)module;
-	if (!PyArg_ParseTuple(args, "iO|i:hold", &type, &borrowed_fields, &fd) ||
-	    peer_hold(fd, (enum link_type)type, borrowed_fields) < 0)
+	if (!PyArg_ParseTuple(args, "iO|i:hold", &type, &borrowed_fields, &fd))
+		return NULL;
+	if (peer_hold(fd, (enum link_type)type, borrowed_fields) < 0 &&
+	    (!memory_try_again() || peer_hold(fd, (enum link_type)type, borrowed_fields) < 0))
 		return NULL;
 	Py_RETURN_NONE;
 }
@@ -90,8 +94,10 @@ static PyObject *bridge_send(PyObject *module, PyObject *args, PyObject *kwargs)
 	PyObject *borrowed_fields;
 
 	(void)module;
-	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO|i:send", names, &type, &borrowed_fields, &fd) ||
-	    peer_send(fd, (enum link_type)type, borrowed_fields) < 0)
+	if (!PyArg_ParseTupleAndKeywords(args, kwargs, "iO|i:send", names, &type, &borrowed_fields, &fd))
+		return NULL;
+	if (peer_send(fd, (enum link_type)type, borrowed_fields) < 0 &&
+	    (!memory_try_again() || peer_send(fd, (enum link_type)type, borrowed_fields) < 0))
 		return NULL;
 	Py_RETURN_NONE;
 }

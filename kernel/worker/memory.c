@@ -126,6 +126,18 @@ static void set_soft(uint64_t bytes)
 	(void)setrlimit(RLIMIT_DATA, &now);
 }
 
+static void move_soft(uint64_t bytes)
+{
+	if (bytes != state.soft)
+		set_soft(bytes);
+}
+
+/* The worker's own work, which must go on whatever the tenant has taken. */
+static bool is_own_work(void)
+{
+	return !state.is_inside && PyThread_get_thread_ident() == interrupt_main_thread();
+}
+
 struct cause memory_cause(void)
 {
 	uint64_t now = data_size();
@@ -141,7 +153,7 @@ static void look_again(void)
 	if (data_size() > floor_now())
 		return;
 	state.n_refused = state.n_elsewhere = 0;
-	set_soft(state.is_inside ? floor_now() : floor_now() + STEP);
+	move_soft(floor_now());
 }
 
 /* Runs in the main thread, between two steps of Python code. */
@@ -189,12 +201,10 @@ static void deny(size_t size, unsigned n)
 /* An arena was refused. Whether it may be had now. The worker's own work has all of the reserve, and nobody is told. */
 static bool give_more(size_t size)
 {
-	bool is_main = PyThread_get_thread_ident() == interrupt_main_thread();
-
 	state.is_pressed = true;
-	if (is_main && !state.is_inside)
+	if (is_own_work())
 		return take_step(ceiling());
-	if (!is_main) {
+	if (PyThread_get_thread_ident() != interrupt_main_thread()) {
 		/* Nothing can be raised there later: it may have had its MemoryError from malloc meanwhile. */
 		deny(size, ++state.n_elsewhere);
 		if (!state.is_told)
@@ -255,35 +265,50 @@ static bool is_denied(void)
 	return true;
 }
 
-static void *judge(void *address)
+/* malloc has refused something. True: it is to be asked again. */
+static bool judge(void)
 {
-	if (address == NULL && state.is_inside && PyThread_get_thread_ident() == interrupt_main_thread()) {
-		state.is_pressed = true;
-		state.is_direct = true; /* one that is told of an arena meanwhile would hear of both */
-		if (++state.n_failed >= N_FAILED) {
-			state.n_refused = MAX(state.n_refused, N_DIRECT + 1);
-			tell_later(false);
-		}
+	if (PyThread_get_thread_ident() != interrupt_main_thread())
+		return false;
+	state.is_pressed = true;
+	if (!state.is_inside)
+		return take_step(ceiling());
+	state.is_direct = true; /* one that is told of an arena meanwhile would hear of both */
+	if (++state.n_failed >= N_FAILED) {
+		state.n_refused = MAX(state.n_refused, N_DIRECT + 1);
+		tell_later(false);
 	}
-	return address;
+	return false;
 }
 
 static void *raw_malloc(void *unused, size_t size)
 {
+	void *address = is_denied() ? NULL : next_raw.malloc(next_raw.ctx, size);
+
 	(void)unused;
-	return is_denied() ? NULL : judge(next_raw.malloc(next_raw.ctx, size));
+	while (address == NULL && judge())
+		address = next_raw.malloc(next_raw.ctx, size);
+	return address;
 }
 
 static void *raw_calloc(void *unused, size_t n, size_t size)
 {
+	void *address = is_denied() ? NULL : next_raw.calloc(next_raw.ctx, n, size);
+
 	(void)unused;
-	return is_denied() ? NULL : judge(next_raw.calloc(next_raw.ctx, n, size));
+	while (address == NULL && judge())
+		address = next_raw.calloc(next_raw.ctx, n, size);
+	return address;
 }
 
-static void *raw_realloc(void *unused, void *address, size_t size)
+static void *raw_realloc(void *unused, void *old, size_t size)
 {
+	void *address = is_denied() ? NULL : next_raw.realloc(next_raw.ctx, old, size);
+
 	(void)unused;
-	return is_denied() ? NULL : judge(next_raw.realloc(next_raw.ctx, address, size));
+	while (address == NULL && judge())
+		address = next_raw.realloc(next_raw.ctx, old, size);
+	return address;
 }
 
 static void raw_free(void *unused, void *address)
@@ -311,12 +336,13 @@ static void open_for_turn(void)
 		if (state.is_pressed)
 			soft = MAX(soft, MIN(now + BREATH, ceiling() - KEPT));
 	}
-	set_soft(soft);
+	move_soft(soft);
 }
 
+/* As long as nothing was refused this is no system call, and neither is the next turn's beginning. */
 static void open_for_worker(void)
 {
-	set_soft(state.is_pressed ? ceiling() : floor_now() + STEP);
+	move_soft(state.is_pressed ? ceiling() : state.base + state.limit);
 }
 
 void memory_enter(uint32_t turn)
@@ -347,6 +373,17 @@ void memory_make_room(void)
 		return;
 	state.is_pressed = true;
 	set_soft(ceiling());
+}
+
+bool memory_try_again(void)
+{
+	if (!state.is_on || (state.is_inside && PyThread_get_thread_ident() == interrupt_main_thread()))
+		return false;
+	if (!PyErr_ExceptionMatches(PyExc_MemoryError))
+		return false;
+	PyErr_Clear();
+	memory_make_room();
+	return true;
 }
 
 void memory_count(bool on)

@@ -37,6 +37,9 @@ void memory_count(bool on);
 /* An error is about to be reported: all of the reserve may be used until the code's next beginning. */
 void memory_make_room(void);
 
+/* After an exception in the worker's own work: whether it was a MemoryError, which has been cleared, and there is more now. */
+bool memory_try_again(void);
+
 /* What a refusal is told with. */
 struct cause memory_cause(void);
 

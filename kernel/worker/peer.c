@@ -306,6 +306,8 @@ static PyObject *take_frame(struct peer *p)
 		return NULL; /* not reached: frame_missing() has parsed it */
 	size = LINK_HEADER_SIZE + (size_t)header.body_len;
 	fields = decode_fields(p, header.type, slice_from(p->in.data + LINK_HEADER_SIZE, header.body_len));
+	if (fields == NULL && PyErr_ExceptionMatches(PyExc_MemoryError))
+		return NULL; /* it is there still when there is memory again */
 	buffer_consume(&p->in, size);
 	if (p->in.len == 0 && p->in.size > 2 * READ_SIZE)
 		buffer_deinit(&p->in);
