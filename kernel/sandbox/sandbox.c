@@ -463,8 +463,11 @@ int sandbox_confine_front(const struct sandbox *s, struct error *err)
 {
 	const struct confinement c = {
 		.level = SANDBOX_RESTRICTED, .limits = &s->plan.profile->limits, .host_network = true, .fault = -1};
-	int r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : confinement_seccomp(&c);
+	int r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 
+	/* A build for tests looks for leaks at its end, by tracing itself. */
+	if (r == 0 && !HUSK_SANITIZED)
+		r = confinement_seccomp(&c);
 	return r < 0 ? error_set(err, r, "cannot filter the front's system calls: %s", strerror(-r)) : 0;
 }
 

@@ -173,6 +173,7 @@ def test_who_grows_between_turns_is_ended(start: Start, work: Path) -> None:
     client = start(work, disk="20 MiB")
     client.execute(GROW).ok()
     client.execute("import threading; threading.Thread(target=grow, args=(100_000,), daemon=True).start()").ok()
+    wait_until((work / "grown").exists, "the writer begins")
     wait_until(lambda: not growing(work / "grown"), "the writer ends", timeout=60)
     turn = client.execute("'grow' in globals()").ok()
     assert turn.result == "False" and husk(turn)["state"] == "lost"
