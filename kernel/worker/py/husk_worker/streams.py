@@ -2,6 +2,7 @@
 """sys.stdout and sys.stderr of a worker: C text streams into the ring, with the attributes that libraries look for."""
 
 import sys
+import types
 
 import _husk
 from husk_worker.attribution import Attributed
@@ -106,7 +107,7 @@ class OutStream(Attributed, _husk.Stream):
 
 _classes_of = type.__dict__["__mro__"].__get__
 _names_of = type.__dict__["__dict__"].__get__
-_SLOTS = (type(type.__dict__["__mro__"]), type(type.__dict__["__dict__"]))
+_SLOTS = (types.MemberDescriptorType, types.GetSetDescriptorType)
 
 
 def _can_be_written(stream: object) -> bool:
