@@ -10,6 +10,8 @@
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
+#include "protocol/base/io.h"
+
 #define MAX_ANSWER ((size_t)64 << 10)
 #define RECORD_FD 3
 
@@ -41,17 +43,10 @@ static int read_all(int fd, struct buffer *out)
 {
 	ssize_t n;
 
-	for (;;) {
-		if (buffer_reserve(out, 4096) < 0)
-			return -EMSGSIZE;
-		n = read(fd, out->data + out->len, 4096);
-		if (n == 0)
-			return 0;
-		if (n > 0)
-			out->len += (size_t)n;
-		else if (errno != EINTR)
-			return -errno;
-	}
+	do
+		n = io_read(fd, out);
+	while (n > 0);
+	return (int)n;
 }
 
 static int split(struct environment *e, const char **ret_code)

@@ -9,6 +9,8 @@
 #include <sys/mman.h>
 #include <sys/stat.h>
 
+#include "protocol/base/io.h"
+
 int cache_dir_default(char *ret_path, size_t size)
 {
 	const char *base = getenv("XDG_CACHE_HOME");
@@ -157,21 +159,6 @@ int cache_file_open(int dir_fd, const char *name)
 	return open_file(dir_fd, name, &size);
 }
 
-static int write_all(int fd, struct slice content)
-{
-	while (content.len > 0) {
-		ssize_t n = write(fd, content.data, content.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		content.data += n;
-		content.len -= (size_t)n;
-	}
-	return 0;
-}
-
 int cache_file_write(int dir_fd, const char *name, struct slice content)
 {
 	_cleanup_(closep) int fd = -1;
@@ -186,7 +173,7 @@ int cache_file_write(int dir_fd, const char *name, struct slice content)
 	fd = openat(dir_fd, temporary, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, content);
+	r = io_write_all(fd, content);
 	if (r == 0 && renameat(dir_fd, temporary, dir_fd, name) < 0)
 		r = -errno;
 	if (r < 0)

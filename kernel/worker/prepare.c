@@ -10,6 +10,7 @@
 #include "kernel/worker/code-file.h"
 #include "kernel/worker/core-argv.h"
 #include "kernel/worker/embedded-hash.h"
+#include "protocol/base/io.h"
 
 void prepare_environment(void)
 {
@@ -65,20 +66,6 @@ static void find_code(const struct interpreter *i, const char *core, const char 
 		ret_path[0] = '\0';
 }
 
-static int write_all(int fd, struct slice bytes)
-{
-	while (bytes.len > 0) {
-		ssize_t n = write(fd, bytes.data, bytes.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n <= 0)
-			return -EIO;
-		bytes = slice_from(bytes.data + n, bytes.len - (size_t)n);
-	}
-	return 0;
-}
-
 int prepare_write(const struct interpreter *i, const char *core, const char *cache_dir, int dir_fd, int record_fd,
 		  struct error *err)
 {
@@ -89,8 +76,8 @@ int prepare_write(const struct interpreter *i, const char *core, const char *cac
 	find_code(i, core, cache_dir, dir_fd, code);
 	for (size_t f = 0; f < ARRAY_SIZE(fields); f++)
 		buffer_append(&out, fields[f], strlen(fields[f]) + 1);
-	if (out.failed || write_all(record_fd, buffer_slice(&i->record)) < 0 ||
-	    write_all(STDOUT_FILENO, buffer_slice(&out)) < 0)
+	if (out.failed || io_write_all(record_fd, buffer_slice(&i->record)) < 0 ||
+	    io_write_all(STDOUT_FILENO, buffer_slice(&out)) < 0)
 		return error_set(err, -EIO, "what was found out about %s cannot be handed over", i->executable);
 	return 0;
 }

@@ -11,6 +11,7 @@
 #include "kernel/worker/embedded.h"
 #include "kernel/worker/interpreter.h"
 #include "protocol/base/clock.h"
+#include "protocol/base/io.h"
 
 static void exec_probe(const char *path, int out_fd)
 {
@@ -39,15 +40,9 @@ static int read_output(int fd, struct buffer *out, uint64_t deadline)
 			return -ETIMEDOUT;
 		if (poll(&poll_fd, 1, (int)((deadline - now) / USEC_PER_MSEC + 1)) <= 0)
 			continue;
-		if (buffer_reserve(out, 4096) < 0)
-			return -EMSGSIZE;
-		n = read(fd, out->data + out->len, 4096);
-		if (n == 0)
-			return 0;
-		if (n > 0)
-			out->len += (size_t)n;
-		else if (errno != EINTR)
-			return -errno;
+		n = io_read(fd, out);
+		if (n <= 0)
+			return (int)n;
 	}
 }
 

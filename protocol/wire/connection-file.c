@@ -6,6 +6,7 @@
 #include <stdio.h>
 #include <sys/stat.h>
 
+#include "protocol/base/io.h"
 #include "protocol/wire/json.h"
 
 #define TCP_PORT_MAX 65535
@@ -382,20 +383,6 @@ static int make_directories(const char *path)
 	return 0;
 }
 
-static int write_all(int fd, struct slice text)
-{
-	while (text.len > 0) {
-		ssize_t n = write(fd, text.data, text.len);
-
-		if (n < 0 && errno == EINTR)
-			continue;
-		if (n < 0)
-			return -errno;
-		text = slice_from(text.data + n, text.len - (size_t)n);
-	}
-	return 0;
-}
-
 /* mkostemp() gives mode 0600. No fsync: a connection file does not outlive its kernel, let alone the machine. */
 static int write_and_rename(const char *path, struct slice text)
 {
@@ -410,7 +397,7 @@ static int write_and_rename(const char *path, struct slice text)
 	fd = mkostemp(temporary, O_CLOEXEC);
 	if (fd < 0)
 		return -errno;
-	r = write_all(fd, text);
+	r = io_write_all(fd, text);
 	if (r == 0 && rename(temporary, path) < 0)
 		r = -errno;
 	if (r < 0)
