@@ -3,12 +3,12 @@
  * holder: pid 1 of a sandbox.
  *
  * While it serves, it waits in one place (poll) and never blocks in a send: what it has to report is kept as state
- * until the
- * socket takes it. It knows the worker's pid and no other: orphans without end are reaped without a word.
+ * until the socket takes it. It knows the worker's pid and no other: orphans without end are reaped without a word.
  */
 #include "kernel/sandbox/holder.h"
 
 #include <fcntl.h>
+#include <linux/capability.h>
 #include <net/if.h>
 #include <poll.h>
 #include <sched.h>
@@ -26,6 +26,7 @@
 #include <time.h>
 
 #include "kernel/sandbox/descriptor.h"
+#include "kernel/sandbox/idmap.h"
 #include "kernel/sandbox/processes.h"
 #include "kernel/sandbox/proxy.h"
 #include "kernel/sandbox/rootfs.h"
@@ -73,15 +74,6 @@ static void done(struct holder *h, enum layer layer, int r, struct error *err)
 
 /* ---- steps ---- */
 
-static int write_own(const char *path, const char *text, struct error *err)
-{
-	_cleanup_(closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	if (fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text))
-		return error_set(err, -errno, "cannot write %s: %s", path, strerror(errno));
-	return 0;
-}
-
 /* What is forked later is in them too. */
 static int join_groups(const struct sandbox_plan *plan, struct error *err)
 {
@@ -91,17 +83,11 @@ static int join_groups(const struct sandbox_plan *plan, struct error *err)
 	return 0;
 }
 
-/* An ordinary user maps the one id that it has; groups cannot be set then. */
 static int map_own_ids(const struct sandbox_plan *plan, struct error *err)
 {
-	char map[64];
-	int r = write_own("/proc/self/setgroups", "deny", err);
+	int r = idmap_write_own(PLAN_TENANT_UID, plan->tenant_uid, PLAN_TENANT_UID, plan->own_gid);
 
-	(void)snprintf(map, sizeof(map), "%d %u 1", PLAN_TENANT_UID, (unsigned)plan->tenant_uid);
-	if (r == 0)
-		r = write_own("/proc/self/uid_map", map, err);
-	(void)snprintf(map, sizeof(map), "%d %u 1", PLAN_TENANT_UID, (unsigned)plan->own_gid);
-	return r < 0 ? r : write_own("/proc/self/gid_map", map, err);
+	return r < 0 ? error_set(err, r, "cannot write uid_map, gid_map or setgroups: %s", strerror(-r)) : 0;
 }
 
 static int become_root_inside(int go_fd, struct error *err)
@@ -120,7 +106,11 @@ static int become_root_inside(int go_fd, struct error *err)
 /* No tenant may make a namespace in which it would have capabilities; seccomp refuses it too. */
 static int forbid_nested_namespaces(struct error *err)
 {
-	return write_own("/proc/sys/user/max_user_namespaces", "0", err);
+	_cleanup_(closep) int fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
+
+	if (fd < 0 || write(fd, "0", 1) != 1)
+		return error_set(err, -errno, "cannot forbid further user namespaces: %s", strerror(errno));
+	return 0;
 }
 
 static int loopback_up(struct error *err)
@@ -168,18 +158,10 @@ static int open_proc(void)
 /* What a child needs to confine itself, and CAP_KILL. The child gives up the rest. */
 static int drop_capabilities(struct error *err)
 {
-	static const int kept[] = {5 /* KILL */, 6 /* SETGID */, 7 /* SETUID */, 8 /* SETPCAP */};
-	struct {
-		uint32_t version;
-		int pid;
-	} header = {0x20080522, 0};
-	struct {
-		uint32_t effective, permitted, inheritable;
-	} data[2] = {{0}};
-	uint32_t mask = 0;
+	static const uint32_t mask = 1u << CAP_KILL | 1u << CAP_SETGID | 1u << CAP_SETUID | 1u << CAP_SETPCAP;
+	struct __user_cap_header_struct header = {.version = _LINUX_CAPABILITY_VERSION_3};
+	struct __user_cap_data_struct data[2] = {{0}};
 
-	for (size_t i = 0; i < ARRAY_SIZE(kept); i++)
-		mask |= 1u << kept[i];
 	for (int i = 0; i < 64; i++)
 		if (!(i < 32 && (mask & 1u << i)) && prctl(PR_CAPBSET_READ, i) == 1 && prctl(PR_CAPBSET_DROP, i) < 0)
 			return error_set(err, -errno, "cannot drop capability %d from the bounding set: %s", i,

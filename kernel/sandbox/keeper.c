@@ -22,6 +22,7 @@
 
 #include "kernel/sandbox/descriptor.h"
 #include "kernel/sandbox/holder.h"
+#include "kernel/sandbox/idmap.h"
 #include "kernel/sandbox/measure.h"
 #include "kernel/sandbox/proxy.h"
 #include "kernel/sandbox/remove-tree.h"
@@ -94,16 +95,6 @@ static _Noreturn void become_holder(const struct keeper *k, int lifeline, int go
 	holder_main(plan, lifeline, go_fd);
 }
 
-static int write_map(pid_t pid, const char *name, const char *text)
-{
-	char path[64];
-	_cleanup_(closep) int fd = -1;
-
-	(void)snprintf(path, sizeof(path), "/proc/%d/%s", (int)pid, name);
-	fd = open(path, O_WRONLY | O_CLOEXEC);
-	return fd < 0 || write(fd, text, strlen(text)) != (ssize_t)strlen(text) ? -errno : 0;
-}
-
 /* Root of the sandbox is an id without rights on the host, and so is its tenant. */
 static int map_ids(const struct sandbox_plan *plan, pid_t pid)
 {
@@ -112,8 +103,8 @@ static int map_ids(const struct sandbox_plan *plan, pid_t pid)
 
 	(void)snprintf(map, sizeof(map), "0 %u 1\n%d %u 1\n", (unsigned)plan->holder_uid, PLAN_TENANT_UID,
 		       (unsigned)plan->tenant_uid);
-	r = write_map(pid, "gid_map", map);
-	return r < 0 ? r : write_map(pid, "uid_map", map);
+	r = idmap_write(pid, "gid_map", map);
+	return r < 0 ? r : idmap_write(pid, "uid_map", map);
 }
 
 static void report_failure(int lifeline, const struct sandbox_plan *plan, enum layer layer, const struct error *err)
@@ -370,8 +361,8 @@ void keeper_main(struct sandbox_plan *plan, int control, struct cgroup *cgroup)
 
 	(void)prctl(PR_SET_NAME, "husk-keeper");
 	(void)setsid(); /* a client that kills the front's process group leaves it to clear away */
-	(void)prctl(PR_SET_DUMPABLE,
-		    1); /* it has no secret, and a holder of an ordinary user writes its own /proc/self/uid_map */
+	/* It has no secret, and a holder of an ordinary user writes its own /proc/self/uid_map. */
+	(void)prctl(PR_SET_DUMPABLE, 1);
 	(void)sigfillset(&all);
 	(void)sigprocmask(SIG_SETMASK, &all, NULL);
 	for (;;)

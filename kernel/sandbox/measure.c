@@ -20,6 +20,7 @@
 #include <sys/wait.h>
 #include <unistd.h>
 
+#include "kernel/sandbox/idmap.h"
 #include "protocol/base/util.h"
 
 #define MORE_FILES ((uint64_t)1 << 20) /* beyond the limit that are still counted, to see whether they become fewer */
@@ -32,27 +33,14 @@ bool measure_is_needed(const struct sandbox_plan *plan)
 	       (limits->value[LIMIT_disk] != LIMITS_NONE || limits->value[LIMIT_disk_files] != LIMITS_NONE);
 }
 
-static void write_text(const char *path, const char *text)
-{
-	_cleanup_(closep) int fd = open(path, O_WRONLY | O_CLOEXEC);
-
-	(void)!write(fd, text, strlen(text));
-}
-
 /* Without it a directory that its owner has shut counts as one that hides something. */
 static void read_all_of_own_user(void)
 {
-	char map[64];
 	uid_t uid = geteuid();
 	gid_t gid = getegid();
 
-	if (unshare(CLONE_NEWUSER) < 0)
-		return;
-	write_text("/proc/self/setgroups", "deny");
-	(void)snprintf(map, sizeof(map), "%u %u 1", (unsigned)gid, (unsigned)gid);
-	write_text("/proc/self/gid_map", map);
-	(void)snprintf(map, sizeof(map), "%u %u 1", (unsigned)uid, (unsigned)uid);
-	write_text("/proc/self/uid_map", map);
+	if (unshare(CLONE_NEWUSER) == 0)
+		(void)!idmap_write_own(uid, uid, gid, gid);
 }
 
 static uint64_t most_files(const struct sandbox_plan *plan)
