@@ -60,7 +60,7 @@ static void not_spawned(struct front *f, const struct holder_report *report)
 	const char *advice = report->layer >= 0 && report->layer < LAYER_COUNT ? layer_rows[report->layer].advice : "";
 
 	log_error("the worker cannot be confined: %s%s%s", report->error.text, advice[0] ? "; " : "", advice);
-	life_worker_exited(f, 1 << 8);
+	life_worker_exited(f, 1 << 8, NULL);
 	life_shutdown(f, 1, false);
 }
 
@@ -72,7 +72,7 @@ static void lost(struct front *f)
 	sweep_emptied(&f->sweep);
 	f->source.sandbox_lost = true;
 	if (f->worker.pid)
-		life_worker_exited(f, SIGKILL);
+		life_worker_exited(f, SIGKILL, NULL);
 	life_shutdown(f, 1, false);
 }
 
@@ -89,7 +89,7 @@ static void on_sandbox(struct front *f, struct watch *w, uint32_t events)
 		else if (report.event == HOLDER_SPAWN_FAILED && report.serial == f->worker.serial)
 			not_spawned(f, &report);
 		else if (report.event == HOLDER_EXITED && report.serial == f->worker.serial && f->worker.pid)
-			life_worker_exited(f, report.status);
+			life_worker_exited(f, report.status, NULL);
 		else if (report.event == HOLDER_EMPTY)
 			sweep_emptied(&f->sweep);
 		if (fd >= 0)

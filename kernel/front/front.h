@@ -224,7 +224,8 @@ int upward_service(struct front *f, struct lane *lane);
 int life_start_worker(struct front *f, struct error *err) must_check;
 void life_confirm_start(struct front *f);    /* sends START: sockets and history are known now */
 void life_reap(struct front *f);             /* SIGCHLD */
-void life_worker_exited(struct front *f, int status); /* the same from the sandbox */
+/* used: by all that it has waited for; NULL from the sandbox, which measures by itself */
+void life_worker_exited(struct front *f, int status, const struct rusage *used);
 bool life_pull_output(struct front *f); /* ring text, in order with the frames; true when there may be more */
 void life_pull_pipes(struct front *f);
 void life_start_tick(struct front *f, uint64_t now);

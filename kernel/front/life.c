@@ -406,7 +406,7 @@ static void refuse_waiting(struct front *f, const char *sentence)
 			lane_refuse_queue(f, front_lane(f, i), &why);
 }
 
-static void worker_died(struct front *f, int status, const struct rusage *used)
+void life_worker_exited(struct front *f, int status, const struct rusage *used)
 {
 	char sentence[700];
 	bool was_ready, served, by_us, planned;
@@ -451,11 +451,6 @@ static void worker_died(struct front *f, int status, const struct rusage *used)
 	}
 }
 
-void life_worker_exited(struct front *f, int status)
-{
-	worker_died(f, status, NULL);
-}
-
 void life_reap(struct front *f)
 {
 	struct rusage used;
@@ -467,7 +462,7 @@ void life_reap(struct front *f)
 		return; /* the only child is its keeper, who is waited for at the end */
 	while ((pid = wait4(-1, &status, WNOHANG, &used)) > 0)
 		if (pid == f->worker.pid)
-			worker_died(f, status, &used);
+			life_worker_exited(f, status, &used);
 }
 
 /* The end. */

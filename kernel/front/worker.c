@@ -10,7 +10,6 @@
 
 #include <errno.h>
 #include <fcntl.h>
-#include <poll.h>
 #include <sched.h>
 #include <signal.h>
 #include <stdio.h>
@@ -23,6 +22,7 @@
 
 #include "kernel/sandbox/confinement.h"
 #include "kernel/sandbox/sandbox.h"
+#include "kernel/sandbox/spawn.h"
 #include "protocol/link/link.h"
 
 #define INTERRUPT_SIGNAL (SIGRTMIN + 5)
@@ -62,19 +62,6 @@ void worker_set_slice(uint64_t nsec)
 		(void)syscall(SYS_sched_setattr, 0, &attributes, 0);
 }
 
-/* The first bytes on the link say that the front is ready: until then this process would only take the processor away from
- * it. They stay there for the worker. */
-static void wait_for_front(void)
-{
-	struct pollfd p = { .fd = LINK_FD_SOCKET, .events = POLLIN };
-
-	while (poll(&p, 1, -1) < 0)
-		if (errno != EINTR)
-			_exit(127);
-	if (!(p.revents & POLLIN))
-		_exit(127);
-}
-
 static int limit_child(const struct limits *limits)
 {
 	const struct confinement c = { .level = SANDBOX_NONE, .limits = limits, .fault = -1 };
@@ -99,7 +86,7 @@ static void exec_child(const struct worker_source *source, char *const argv[], c
 		_exit(127);
 	if (source->cwd && chdir(source->cwd) < 0)
 		_exit(127);
-	wait_for_front();
+	spawn_wait_for_front(LINK_FD_SOCKET);
 	worker_set_slice(0);
 	(void)execv(source->launcher, argv);
 	_exit(127);

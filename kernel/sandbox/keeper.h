@@ -19,8 +19,8 @@ enum keeper_order {
 	KEEPER_MAKE = 1, /* a holder at that level; its end of a lifeline rides with it */
 	KEEPER_REMOVE,   /* that file, at the end */
 	KEEPER_PROXY,    /* the network proxy, on the socket that rides with it; answered by a struct error */
-	KEEPER_SEAL,     /* of all orders only the next one is taken from now on: the front is about to listen to others */
-	KEEPER_MEASURE,  /* the workspace, where that is a directory of the host; answered by a struct measure_answer */
+	KEEPER_SEAL, /* of all orders only the next one is taken from now on: the front is about to listen to others */
+	KEEPER_MEASURE, /* the workspace, where that is a directory of the host; answered by a struct measure_answer */
 };
 
 struct keeper_command {

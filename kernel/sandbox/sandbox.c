@@ -3,8 +3,7 @@
  * sandbox: one kernel's sandbox, as its front has it.
  *
  * Two sockets leave the front: the lifeline to the holder, and control to the keeper. When the front ends in whatever
- * way, both close:
- * the holder ends everything in the sandbox, the keeper clears away the rest.
+ * way, both close: the holder ends everything in the sandbox, the keeper clears away the rest.
  */
 #include "kernel/sandbox/sandbox.h"
 
@@ -68,9 +67,6 @@ static int make_holder(struct sandbox *s, enum sandbox_level level, struct error
 {
 	int pair[2], r;
 
-	closep(&s->lifeline);
-	s->lifeline = -1;
-	s->plan.level = level;
 	if (socketpair(AF_UNIX, SOCK_SEQPACKET | SOCK_CLOEXEC, 0, pair) < 0)
 		return error_set(err, -errno, "cannot make a socket pair: %s", strerror(errno));
 	s->lifeline = pair[0];
@@ -179,7 +175,14 @@ static void wait_for_keeper(struct sandbox *s)
 
 /* ---- reports ---- */
 
-static int receive(struct sandbox *s, struct holder_report *ret, int *ret_fd)
+/* The descriptor of a report, in the place of one that was there before. */
+static void keep(int *own, int *fd)
+{
+	closep(own);
+	*own = STEAL_FD(*fd);
+}
+
+int sandbox_receive(struct sandbox *s, struct holder_report *ret, int *ret_fd)
 {
 	int fds[DESCRIPTOR_MAX];
 	size_t n_fds;
@@ -199,26 +202,15 @@ static int receive(struct sandbox *s, struct holder_report *ret, int *ret_fd)
 	if (ret->event == HOLDER_READY) {
 		s->ready = true;
 		s->layers = ret->layers;
-		closep(&s->proc_fd);
-		s->proc_fd = *ret_fd;
-		*ret_fd = -1;
+		keep(&s->proc_fd, ret_fd);
 	} else if (ret->event == HOLDER_WORKSPACE) {
-		closep(&s->workspace_fd);
-		s->workspace_fd = *ret_fd;
-		*ret_fd = -1;
+		keep(&s->workspace_fd, ret_fd);
 	} else if (ret->event == HOLDER_LISTENS) {
-		closep(&s->proxy_fd);
-		s->proxy_fd = *ret_fd;
-		*ret_fd = -1;
+		keep(&s->proxy_fd, ret_fd);
 	} else if (ret->event == HOLDER_SPAWNED) {
 		s->layers = ret->layers;
 	}
 	return 1;
-}
-
-int sandbox_receive(struct sandbox *s, struct holder_report *ret, int *ret_fd)
-{
-	return receive(s, ret, ret_fd);
 }
 
 /* ---- the start ---- */
@@ -248,7 +240,7 @@ static int wait_until_ready(struct sandbox *s, struct error *err)
 		if (now >= end)
 			return error_set(err, -ETIMEDOUT, "the sandbox was not ready within %d s", READY_MSEC / 1000);
 		(void)poll(&p, 1, (int)((end - now) / USEC_PER_MSEC + 1));
-		r = receive(s, &report, &fd);
+		r = sandbox_receive(s, &report, &fd);
 		if (r < 0)
 			return error_set(err, r, "the sandbox's pid 1 has ended before it was ready");
 		if (r > 0 && report.event == HOLDER_FAILED)
@@ -328,8 +320,8 @@ static int try_level(struct sandbox *s, enum sandbox_level level, const struct e
 
 static int begin(struct sandbox *s, const struct profile *profile, int n_worker_fds, int link_fd, struct error *err)
 {
-	*s = (struct sandbox){.lifeline = -1, .control = -1, .proc_fd = -1,
-			      .workspace_fd = -1, .proxy_fd = -1, .uids.lock_fd = -1};
+	*s = (struct sandbox){
+	    .lifeline = -1, .control = -1, .proc_fd = -1, .workspace_fd = -1, .proxy_fd = -1, .uids.lock_fd = -1};
 	s->plan = (struct sandbox_plan){.profile = profile,
 					.trees = s->trees,
 					.n_worker_fds = n_worker_fds,
@@ -388,7 +380,7 @@ static int try_worker(struct sandbox *s, int n_worker_fds, int link_fd, struct e
 	r = sandbox_spawn(s, fds, (size_t)n_worker_fds, &serial);
 	(void)close(pair[1]);
 	if (r == 0 && poll(&p, 1, READY_MSEC) > 0)
-		r = receive(s, &report, &fd);
+		r = sandbox_receive(s, &report, &fd);
 	closep(&fd);
 	(void)close(pair[0]);
 	if (r <= 0)
@@ -462,7 +454,7 @@ int sandbox_leave_root(struct sandbox *s, struct error *err)
 int sandbox_confine_front(const struct sandbox *s, struct error *err)
 {
 	const struct confinement c = {
-		.level = SANDBOX_RESTRICTED, .limits = &s->plan.profile->limits, .host_network = true, .fault = -1};
+	    .level = SANDBOX_RESTRICTED, .limits = &s->plan.profile->limits, .host_network = true, .fault = -1};
 	int r = prctl(PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0) < 0 ? -errno : 0;
 
 	/* A build for tests looks for leaks at its end, by tracing itself. */

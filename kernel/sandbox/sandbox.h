@@ -52,7 +52,7 @@ int sandbox_receive(struct sandbox *s, struct holder_report *ret, int *ret_fd) m
  * serial.
  */
 int sandbox_spawn(struct sandbox *s, const int fds[], size_t n_fds, uint32_t *ret_serial) must_check;
-int sandbox_kill_all(struct sandbox *s); /* everything but pid 1; answered by EMPTY */
+int sandbox_kill_all(struct sandbox *s);                      /* everything but pid 1; answered by EMPTY */
 int sandbox_signal(struct sandbox *s, int number) must_check; /* to the worker's main thread; not answered */
 
 int sandbox_remove_at_end(struct sandbox *s,
@@ -80,7 +80,7 @@ int sandbox_measure_fd(const struct sandbox *s);
 int sandbox_measure_take(struct sandbox *s, struct measure_answer *ret) must_check;
 
 const char *sandbox_package_prefix(const struct sandbox *s); /* where a session may install packages, as seen inside */
-int sandbox_workspace_fd(const struct sandbox *s);      /* borrowed, -1: none */
+int sandbox_workspace_fd(const struct sandbox *s);           /* borrowed, -1: none */
 /* Files for output that is left out, HOLDER_OUTPUTS of the workspace; borrowed. 0: the front can make them itself, or there are none. */
 size_t sandbox_outputs(const struct sandbox *s, const int **ret_fds);
 

@@ -47,26 +47,15 @@ static int take_descriptors(const int fds[], size_t n, int *pipe_fd)
 	return syscall(SYS_close_range, (unsigned)n + 1, ~0U, 0) < 0 ? -errno : 0;
 }
 
-/*
- * The first bytes on the link say that the front is ready: until then this process would only take the processor from
- * it.
- */
-static void wait_for_front(int link_fd)
+void spawn_wait_for_front(int link_fd)
 {
 	struct pollfd p = {.fd = link_fd, .events = POLLIN};
 
-	while (poll(&p, 1, -1) < 0 && errno == EINTR)
-		continue;
-}
-
-static void reset_signals(void)
-{
-	sigset_t none;
-
-	for (int number = 1; number < NSIG; number++)
-		(void)signal(number, SIG_DFL);
-	(void)sigemptyset(&none);
-	(void)sigprocmask(SIG_SETMASK, &none, NULL);
+	while (poll(&p, 1, -1) < 0)
+		if (errno != EINTR)
+			_exit(127);
+	if (!(p.revents & POLLIN))
+		_exit(127);
 }
 
 static _Noreturn void tell(int fd, struct outcome outcome)
@@ -149,7 +138,6 @@ static _Noreturn void become_worker(const struct sandbox_plan *plan, const int f
 
 	if (r < 0)
 		tell(pipe_fd, (struct outcome){.layer = LAYER_session, .error = r});
-	reset_signals();
 	fill_confinement(plan, &confinement);
 	r = confinement_apply(&confinement, &outcome.layers, &failed);
 	if (r < 0)
@@ -160,7 +148,7 @@ static _Noreturn void become_worker(const struct sandbox_plan *plan, const int f
 	if (write(pipe_fd, &outcome, sizeof(outcome)) != sizeof(outcome))
 		_exit(127);
 	(void)close(pipe_fd);
-	wait_for_front(plan->link_fd);
+	spawn_wait_for_front(plan->link_fd);
 	(void)execve(plan->argv[0], (char *const *)(uintptr_t)plan->argv, (char *const *)(uintptr_t)plan->env);
 	_exit(127);
 }

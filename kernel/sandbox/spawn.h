@@ -13,4 +13,11 @@
 int spawn_worker(const struct sandbox_plan *plan, const int fds[], size_t n_fds, struct holder_report *report,
 		 int *ret_pidfd) must_check;
 
+/*
+ * In the child, before it executes a launcher: the first bytes on the link say that the front is ready. Until then this
+ * process would only take
+ * the processor from it. They stay there for the worker. Ends the process when the front has gone.
+ */
+void spawn_wait_for_front(int link_fd);
+
 #endif
