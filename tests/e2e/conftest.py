@@ -13,17 +13,20 @@ from __future__ import annotations
 import contextlib
 import ctypes
 import functools
+import json
 import os
 import re
+import shutil
 import signal
 import subprocess
+import tempfile
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from husk import IS_HUSK, TEST_PYTHON, Client, Kernel, descriptors, processes, wait_until
+from husk import IS_HUSK, OPEN_PYTHON, TEST_PYTHON, Client, Kernel, descriptors, husk_argv, processes, wait_until
 
 BOUND = 60  # seconds a test may take unless it says otherwise by @pytest.mark.bound(n)
 TROUBLE = re.compile(r"Sanitizer|runtime error:|assert|[Ll]eak|double free|corrupt")
@@ -219,3 +222,20 @@ def kernel(start_kernel: StartKernel) -> Kernel:
 def client(kernel: Kernel) -> Client:
     """A client of `kernel` whose subscription is in force."""
     return kernel.connect()
+
+
+@pytest.fixture(scope="session")
+def possible() -> dict[str, Any]:
+    """By level of a sandbox, what the doctor has found here: "possible", "steps", "reason"."""
+    command = [*husk_argv(), "doctor", "--json", "--python", OPEN_PYTHON]
+    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
+    return json.loads(done.stdout)["levels"]
+
+
+@pytest.fixture
+def open_directory() -> Iterator[Path]:
+    """A directory that all users may enter."""
+    directory = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="husk-test-"))
+    directory.chmod(0o755)
+    yield directory
+    shutil.rmtree(directory)

@@ -5,17 +5,15 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import subprocess
-import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from husk import SANITIZED, TEST_PYTHON, processes, wait_until
+from husk import OPEN_PYTHON, SANITIZED, processes, wait_until
 
 pytestmark = [
     pytest.mark.husk,
@@ -41,26 +39,22 @@ def sandbox_of(client: Any) -> dict[str, Any]:
     return client.request("kernel_info_request").reply.content["husk"]["sandbox"]
 
 
-# At level restricted a tenant of root has no root of its own file system: its interpreter must be open to all users.
-OPEN_PYTHON = "/usr/bin/python3" if os.geteuid() == 0 else TEST_PYTHON
-
-
-@pytest.fixture(scope="module")
-def possible() -> dict[str, Any]:
-    """What the doctor has found to be possible here."""
-    done = subprocess.run(
-        [KERNEL, "doctor", "--json", "--python", OPEN_PYTHON], capture_output=True, text=True, timeout=60, check=False
-    )
-    return json.loads(done.stdout)
+def need(possible: dict[str, Any], level: str) -> None:
+    """Skips what asks for a level that cannot be had here."""
+    if not possible[level]["possible"]:
+        pytest.skip(f"level {level} cannot be had here: {possible[level]['reason']}")
 
 
 @pytest.fixture
-def open_directory() -> Iterator[Path]:
-    """A directory that all users may enter."""
-    directory = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="husk-test-"))
-    directory.chmod(0o755)
-    yield directory
-    shutil.rmtree(directory)
+def client_at(start_kernel: Any, tmp_path: Path, possible: dict[str, Any]) -> Callable[[str], Any]:
+    """A client of a kernel of exactly that level."""
+
+    def begin(level: str) -> Any:
+        need(possible, level)
+        args = ["--profile", write_profile(tmp_path, level=level, minimum=level), "--python", OPEN_PYTHON]
+        return start_kernel(args=args).connect()
+
+    return begin
 
 
 @pytest.fixture
@@ -244,12 +238,9 @@ def test_exit_does_not_end_the_kernel(client: Any) -> None:
 
 
 @pytest.mark.parametrize("level", ["full", "full-nocg", "restricted"])
-def test_usage_is_measured(start_kernel: Any, tmp_path: Path, possible: Any, level: str) -> None:
+def test_usage_is_measured(client_at: Callable[[str], Any], level: str) -> None:
     """Whatever it is read from. Where nothing is measured no limit holds."""
-    if not possible["levels"][level]["possible"]:
-        pytest.skip(f"level {level} cannot be had here: {possible['levels'][level]['reason']}")
-    args = ["--profile", write_profile(tmp_path, level=level, minimum=level), "--python", OPEN_PYTHON]
-    client = start_kernel(args=args).connect()
+    client = client_at(level)
     code = "import time\nend = time.process_time() + 0.1\nwhile time.process_time() < end: pass\nx = b'x' * (30 << 20)"
     usage = client.execute(code).ok().reply.metadata["husk"]["usage"]
     assert usage["cpu_user_usec"] + usage["cpu_system_usec"] >= 90_000
@@ -258,12 +249,9 @@ def test_usage_is_measured(start_kernel: Any, tmp_path: Path, possible: Any, lev
 
 
 @pytest.mark.parametrize("level", ["full", "full-nocg", "restricted"])
-def test_an_interrupt_keeps_the_variables(start_kernel: Any, tmp_path: Path, possible: Any, level: str) -> None:
+def test_an_interrupt_keeps_the_variables(client_at: Callable[[str], Any], level: str) -> None:
     """At every level it reaches the worker, whatever user ids front and worker have."""
-    if not possible["levels"][level]["possible"]:
-        pytest.skip(f"level {level} cannot be had here: {possible['levels'][level]['reason']}")
-    args = ["--profile", write_profile(tmp_path, level=level, minimum=level), "--python", OPEN_PYTHON]
-    client = start_kernel(args=args).connect()
+    client = client_at(level)
     client.execute("x = 5").ok()
     running = client.send_code("print('runs', flush=True)\nwhile True: pass")
     client.stream(running, "runs")
@@ -276,8 +264,7 @@ def test_an_interrupt_keeps_the_variables(start_kernel: Any, tmp_path: Path, pos
 @pytest.mark.exit(-signal.SIGKILL)
 @pytest.mark.parametrize("level", ["full", "restricted"])
 def test_nothing_is_left_of_a_killed_front(start_kernel: Any, tmp_path: Path, possible: Any, level: str) -> None:
-    if not possible["levels"][level if level == "restricted" else "full-nocg"]["possible"]:
-        pytest.skip(f"level {level} cannot be had here")
+    need(possible, level if level == "restricted" else "full-nocg")
     before = set(control_groups())
     minimum = "restricted" if level == "restricted" else "full-nocg"
     args = ["--profile", write_profile(tmp_path, level=level, minimum=minimum), "--python", OPEN_PYTHON]
@@ -320,8 +307,7 @@ def prepare(directory: Path) -> tuple[str, str]:
 def test_a_layer_that_fails_stops_the_start(
     tmp_path: Path, open_directory: Path, possible: Any, level: str, layer: str
 ) -> None:
-    if not possible["levels"][level]["possible"]:
-        pytest.skip(f"level {level} cannot be had here: {possible['levels'][level]['reason']}")
+    need(possible, level)
     python, text = prepare(open_directory)
     command = [KERNEL, "-f", str(tmp_path / "kernel.json"), "--python", python]
     command += ["--profile", write_profile(tmp_path, text, level, level)]
@@ -337,8 +323,7 @@ def test_a_layer_that_fails_stops_the_start(
 def test_without_a_fault_the_same_start_runs_it(
     start_kernel: Any, tmp_path: Path, open_directory: Path, possible: Any, level: str
 ) -> None:
-    if not possible["levels"][level]["possible"]:
-        pytest.skip(f"level {level} cannot be had here: {possible['levels'][level]['reason']}")
+    need(possible, level)
     python, text = prepare(open_directory)
     args = ["--profile", write_profile(tmp_path, text, level, level), "--python", python]
     client = start_kernel(args=args).connect()

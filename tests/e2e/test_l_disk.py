@@ -5,21 +5,17 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import subprocess
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from husk import TEST_PYTHON, wait_until
+from husk import OPEN_PYTHON, wait_until
 
 pytestmark = [pytest.mark.husk, pytest.mark.stderr(r"the sandbox has level full-nocg")]
 
-KERNEL = os.environ.get("HUSK_KERNEL", "husk-kernel")
-OPEN_PYTHON = "/usr/bin/python3" if os.geteuid() == 0 else TEST_PYTHON
 LEVELS = ["full", "full-nocg", "restricted"]
 MIB = 1 << 20
 # Slow enough that a busy machine looks in time, and with an end of its own.
@@ -35,20 +31,11 @@ KILLED = r"the worker was killed by signal 9"
 FULL = "[Errno 28] No space left on device: "
 
 
-@pytest.fixture(scope="module")
-def possible() -> dict[str, Any]:
-    command = [KERNEL, "doctor", "--json", "--python", OPEN_PYTHON]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=60, check=False)
-    return json.loads(done.stdout)["levels"]
-
-
 @pytest.fixture
-def work() -> Iterator[Path]:
+def work(open_directory: Path) -> Path:
     """A directory that the tenant may fill at each level."""
-    directory = Path(tempfile.mkdtemp(dir="/var/tmp", prefix="husk-test-"))
-    directory.chmod(0o777)
-    yield directory
-    shutil.rmtree(directory)
+    open_directory.chmod(0o777)
+    return open_directory
 
 
 Start = Callable[..., Any]
@@ -217,6 +204,8 @@ def test_a_workspace_in_memory_is_exact(start: Start) -> None:
     client = start(None, disk="8 MiB")
     turn = client.execute("open('a', 'wb', 0).write(bytes(6 << 20))").ok()
     assert 6 * MIB <= husk(turn)["usage"]["disk_bytes"] <= 8 * MIB
-    turn = client.execute("open('b', 'wb', 0).write(bytes(1 << 20)); open('c', 'wb', 0).write(bytes(2 << 20)) < 2 << 20")
+    turn = client.execute(
+        "open('b', 'wb', 0).write(bytes(1 << 20)); open('c', 'wb', 0).write(bytes(2 << 20)) < 2 << 20"
+    )
     assert turn.ok().result == "True" and husk(turn)["usage"]["disk_bytes"] == 8 * MIB
     client.execute("open('d', 'wb', 0).write(bytes(1 << 20))").failed("OSError")
