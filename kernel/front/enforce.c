@@ -10,10 +10,12 @@
 #include <sys/epoll.h>
 #include <unistd.h>
 
+#include "kernel/front/children.h"
 #include "kernel/front/disk-watch.h"
 #include "kernel/front/front.h"
 #include "kernel/front/turn-limits.h"
 #include "kernel/sandbox/cgroup.h"
+#include "kernel/sandbox/processes.h"
 #include "kernel/sandbox/sandbox.h"
 #include "protocol/base/log.h"
 #include "protocol/wire/json.h"
@@ -171,6 +173,7 @@ void enforce_begin(struct front *f, struct request *r)
 	uint64_t now = clock_monotonic_usec();
 
 	quota_turn_begin(&r->quota, timed_by(r), now);
+	r->began_ticks = processes_now();
 	r->quota.before = *look(f, needs_looks(e, r));
 	r->is_measured = true;
 	if (request_is_turn(r))
@@ -212,6 +215,8 @@ void enforce_end(struct front *f, struct request *r)
 		idle &= running(f, i) == NULL;
 	if (quota_is_spent(&e->quota, &e->meter.total) && !e->spent_told)
 		e->quota.look_at = 0;
+	if (idle && cause_is_limit(&r->cause) && !cause_is_disk(&r->cause))
+		children_end_with(f, r);
 	if (idle)
 		disk_turn_ends(&e->disk, now);
 	if (idle && f->worker.pid)
@@ -247,8 +252,10 @@ void enforce_debugger(struct front *f, bool stopped)
 static void tell(struct front *f, size_t lane, const struct cause *cause)
 {
 	interrupt_limit(f, front_lane(f, lane), cause);
-	if (cause->reason == RING_REASON_MEMORY)
-		f->enforce.memory_again = MIN(f->enforce.memory_again, clock_monotonic_usec() + QUOTA_MEMORY_PATIENCE_USEC);
+	if (cause->reason != RING_REASON_MEMORY)
+		return;
+	f->enforce.memory_again = MIN(f->enforce.memory_again, clock_monotonic_usec() + QUOTA_MEMORY_PATIENCE_USEC);
+	children_relieve(f, running(f, lane), cause->limit, cause->used);
 }
 
 static bool is_strict(const struct front *f)
@@ -387,14 +394,16 @@ static void on_memory(struct front *f, struct watch *w, uint32_t events)
 	struct enforce *e = &f->enforce;
 	bool is_high = cgroup_memory_take(e->cgroup) > 0;
 	const struct usage *usage = look(f, true);
-	bool looks = !is_high;
+	uint64_t used = minus(usage->memory_bytes, e->memory_base);
+	bool looks = !is_high, idle = true;
 
 	(void)w;
 	(void)events;
 	for (size_t i = 0; is_high && i < f->n_lanes; i++) {
 		struct request *r = running(f, i);
-		struct cause cause = { .is_set = true, .reason = RING_REASON_MEMORY, .used = minus(usage->memory_bytes, e->memory_base) };
+		struct cause cause = { .is_set = true, .reason = RING_REASON_MEMORY, .used = used };
 
+		idle &= r == NULL;
 		if (!r || r->ladder.running || !is_memory_reported(e, r))
 			continue;
 		cause.limit = r->quota.limits.value[LIMIT_memory];
@@ -403,6 +412,8 @@ static void on_memory(struct front *f, struct watch *w, uint32_t events)
 		else
 			looks = true;
 	}
+	if (is_high && idle)
+		children_relieve(f, NULL, e->quota.limits.value[LIMIT_memory], used);
 	if (looks) {
 		e->memory_is_reported = false;
 		e->quota.look_at = 0;

@@ -125,14 +125,19 @@ static int read_own(struct meter *m, struct usage *u)
 	return 0;
 }
 
+static int open_proc(struct meter *m)
+{
+	if (m->proc_fd < 0)
+		m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	return m->pid && m->proc_fd >= 0 ? 0 : -ESRCH;
+}
+
 static int read_all(struct meter *m, struct usage *u)
 {
 	*u = (struct usage){ 0 }; /* the sum of now: account() knows what to make of one that has shrunk */
 	if (m->sandbox)
 		return sandbox_read_usage(m->sandbox, u);
-	if (m->proc_fd < 0)
-		m->proc_fd = open("/proc", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-	if (!m->pid || m->proc_fd < 0)
+	if (open_proc(m) < 0)
 		return -ESRCH;
 	return usage_read_proc(m->proc_fd, getpid(), UINT64_MAX, u);
 }
@@ -147,4 +152,11 @@ const struct usage *meter_read(struct meter *m, bool all)
 	if (r >= 0)
 		account(m, &now);
 	return &m->total;
+}
+
+int meter_read_others(struct meter *m, uint64_t since, struct usage_others *ret)
+{
+	if (m->sandbox)
+		return sandbox_read_others(m->sandbox, since, ret);
+	return open_proc(m) < 0 ? -ESRCH : usage_read_others(m->proc_fd, getpid(), m->pid, since, ret);
 }

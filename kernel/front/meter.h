@@ -34,5 +34,6 @@ void meter_attach(struct meter *m, pid_t pid); /* a worker was started */
 void meter_detach(struct meter *m, const struct rusage *used);
 /* all: of all processes; else the worker's own figures are good enough, and cheap. What cannot be read stays as it was. */
 const struct usage *meter_read(struct meter *m, bool all);
+int meter_read_others(struct meter *m, uint64_t since, struct usage_others *ret) must_check; /* beside the worker */
 
 #endif

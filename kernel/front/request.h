@@ -32,6 +32,7 @@ struct request {
 	struct ladder ladder;
 	bool is_measured;       /* it is in the worker, and its clocks run */
 	struct quota_turn quota;
+	uint64_t began_ticks;   /* when it came into the worker, as processes_now() */
 	struct usage used;      /* when it has ended: CPU time of its own, the rest of the kernel */
 	uint64_t wall_usec;
 	struct flow flow;

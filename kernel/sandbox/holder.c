@@ -42,7 +42,17 @@ struct holder {
 	bool exited;     /* EXITED is still to be said */
 	int status;
 	bool emptying; /* EMPTY is to be said when nothing is left */
+	int proc_fd;   /* a proc of the pid namespace that shows all of it; -1 */
+	struct {
+		bool running;
+		uint64_t since;
+		unsigned n_passes;
+	} others; /* that are being ended beside the worker */
 };
+
+#define OTHERS_PASSES 200
+#define OTHERS_PLAIN_PASSES 5
+#define PASS_MSEC 2
 
 /* ---- words ---- */
 
@@ -237,6 +247,7 @@ static void reap(struct holder *h)
 		if (pid != h->worker)
 			continue;
 		h->worker = 0;
+		h->others.running = false;
 		h->exited = true;
 		h->status = status;
 	}
@@ -249,6 +260,24 @@ static void kill_all(const struct holder *h)
 		(void)kill(-1, SIGKILL);
 	else
 		(void)processes_signal(SIGKILL);
+}
+
+/*
+ * The worker goes on. What forks faster than it is found is stopped first, and the worker with it for that moment: what is stopped cannot
+ * fork. Without a pid namespace no call stops all at once.
+ */
+static void end_others(struct holder *h)
+{
+	bool inside = h->plan->level >= SANDBOX_FULL_NOCG;
+	bool stops = inside && h->others.n_passes >= OTHERS_PLAIN_PASSES;
+	unsigned n;
+
+	if (stops)
+		(void)kill(-1, SIGSTOP);
+	n = inside ? processes_end_in(h->proc_fd, h->worker, h->others.since) : processes_end_below(h->worker, h->others.since);
+	if (stops)
+		(void)kill(-1, SIGCONT);
+	h->others.running = n > 0 && ++h->others.n_passes < OTHERS_PASSES;
 }
 
 static bool is_empty(void)
@@ -290,6 +319,7 @@ static void spawn(struct holder *h, const struct holder_command *command, int fd
 	} else {
 		h->worker = r;
 		h->serial = command->serial;
+		report.status = r;
 		h->emptying = false; /* its owner waits for that no longer, and this one is to live */
 		report.layers |= h->layers;
 	}
@@ -329,6 +359,10 @@ static void obey(struct holder *h)
 		kill_all(h);
 	} else if (command.order == HOLDER_SIGNAL && h->worker && command.serial == h->serial) {
 		(void)syscall(SYS_tgkill, h->worker, h->worker, command.signal);
+	} else if (command.order == HOLDER_END_OTHERS && h->worker && command.serial == h->serial && !h->emptying) {
+		h->others.since = h->others.running ? MIN(h->others.since, command.since) : command.since;
+		h->others.n_passes = 0;
+		end_others(h);
 	}
 	for (size_t i = 0; i < n_fds; i++)
 		(void)close(fds[i]);
@@ -340,12 +374,14 @@ static _Noreturn void serve(struct holder *h)
 
 	for (;;) {
 		fds[0].events = (short)(POLLIN | (h->exited ? POLLOUT : 0));
-		if (poll(fds, 2, h->emptying ? 2 : -1) < 0 && errno != EINTR)
+		if (poll(fds, 2, h->emptying || h->others.running ? PASS_MSEC : -1) < 0 && errno != EINTR)
 			_exit(1);
 		if (fds[1].revents)
 			reap(h);
 		if (fds[0].revents & (POLLIN | POLLHUP | POLLERR))
 			obey(h);
+		if (h->others.running)
+			end_others(h);
 		report_what_is_due(h);
 	}
 }
@@ -366,7 +402,7 @@ static int watch_children(struct holder *h, struct error *err)
 
 void holder_main(struct sandbox_plan *plan, int lifeline, int go_fd)
 {
-	struct holder h = {.plan = plan, .lifeline = lifeline};
+	struct holder h = {.plan = plan, .lifeline = lifeline, .proc_fd = -1};
 	struct holder_report report = {.event = HOLDER_READY};
 	struct error err = {0};
 	int proc_fd = -1;
@@ -379,7 +415,7 @@ void holder_main(struct sandbox_plan *plan, int lifeline, int go_fd)
 	if (plan->level >= SANDBOX_FULL_NOCG) {
 		set_up_namespaces(&h, go_fd, &err);
 		offer_workspace(&h);
-		proc_fd = open_proc();
+		proc_fd = h.proc_fd = open_proc();
 		if (drop_capabilities(&err) < 0)
 			give_up(&h, LAYER_user, &err);
 	} else {
@@ -393,6 +429,7 @@ void holder_main(struct sandbox_plan *plan, int lifeline, int go_fd)
 	report.level = plan->level;
 	report.layers = h.layers;
 	(void)say(&h, &report, proc_fd);
-	closep(&proc_fd);
+	if (h.proc_fd < 0)
+		closep(&proc_fd);
 	serve(&h);
 }

@@ -31,12 +31,14 @@ enum holder_order {
 	    1,           /* n_fds descriptors ride with it; answered by SPAWNED or SPAWN_FAILED, in the end by EXITED */
 	HOLDER_KILL_ALL, /* everything but the holder; answered by EMPTY when nothing is left */
 	HOLDER_SIGNAL,   /* to the worker's main thread, for an owner that may not send it; not answered */
+	HOLDER_END_OTHERS, /* everything but the holder and this worker that has begun at `since` or later; not answered */
 };
 
 struct holder_command {
 	uint32_t order;
 	uint32_t serial; /* of the worker */
 	int32_t signal;
+	uint64_t since; /* as processes_now() */
 };
 
 enum holder_event {
@@ -55,7 +57,7 @@ struct holder_report {
 	uint32_t serial;
 	uint32_t layers;
 	uint32_t level;
-	int32_t status; /* wait status */
+	int32_t status; /* EXITED: wait status; SPAWNED: the worker's pid, as pid 1 sees it */
 	int32_t layer;  /* that failed */
 	struct error error;
 };

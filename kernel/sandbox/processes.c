@@ -11,31 +11,44 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <time.h>
 #include <unistd.h>
 
 #define MAX_DEPTH 64
+#define FLAG_EXITING 0x4u /* the kernel's PF_EXITING */
 
 /* The command, in brackets, may hold anything, so it is skipped from behind. */
-int processes_read(pid_t pid, struct process *ret)
+static int read_stat(int dir_fd, const char *path, struct process *ret)
 {
-	char path[64], text[4096];
+	char text[4096];
 	const char *p;
 	unsigned long long user, system;
-	int parent;
+	int pid, n_fields;
 	ssize_t n;
 	_cleanup_(closep) int fd = -1;
 
-	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
-	fd = open(path, O_RDONLY | O_CLOEXEC);
+	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (n <= 0)
 		return -ESRCH;
 	text[n] = '\0';
 	p = strrchr(text, ')');
-	if (!p || sscanf(p + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu", &parent, &user, &system) != 3)
+	pid = atoi(text);
+	*ret = (struct process){ .pid = pid };
+	n_fields = !p ? 0 : sscanf(p + 1, " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
+		&ret->state, &ret->parent, &ret->flags, &user, &system, &ret->start);
+	if (n_fields != 6)
 		return -ESRCH;
-	*ret = (struct process){ .pid = pid, .parent = parent, .ticks = user + system };
+	ret->ticks = user + system;
 	return 0;
+}
+
+int processes_read(pid_t pid, struct process *ret)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
+	return read_stat(AT_FDCWD, path, ret);
 }
 
 static bool is_below(const struct process *p, pid_t root)
@@ -103,4 +116,65 @@ static void send_signal(const struct process *p, void *data)
 unsigned processes_signal(int signal_number)
 {
 	return processes_below(send_signal, &signal_number);
+}
+
+unsigned long long processes_now(void)
+{
+	struct timespec now = { 0 };
+	unsigned long long hz = (unsigned long long)sysconf(_SC_CLK_TCK);
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &now);
+	return (unsigned long long)now.tv_sec * hz + (unsigned long long)now.tv_nsec * hz / 1000000000u;
+}
+
+/* What is on its way out already is not counted: it takes its memory down for a while. */
+static bool is_alive(const struct process *p)
+{
+	return p->state != 'Z' && p->state != 'X' && !(p->flags & FLAG_EXITING);
+}
+
+struct ending {
+	pid_t keep;
+	unsigned long long since;
+	unsigned n;
+};
+
+static void end_one(const struct process *p, void *data)
+{
+	struct ending *e = data;
+
+	if (p->pid == e->keep || p->start < e->since || !is_alive(p))
+		return;
+	if (kill(p->pid, SIGKILL) == 0)
+		e->n++;
+}
+
+unsigned processes_end_below(pid_t keep, unsigned long long since)
+{
+	struct ending e = { keep, since, 0 };
+
+	(void)processes_below(end_one, &e);
+	return e.n;
+}
+
+unsigned processes_end_in(int proc_fd, pid_t keep, unsigned long long since)
+{
+	struct ending e = { keep, since, 0 };
+	_cleanup_(closep) int fd = openat(proc_fd, ".", O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	DIR *dir = fd < 0 ? NULL : fdopendir(fd);
+	struct dirent *entry;
+
+	if (!dir)
+		return 0;
+	fd = -1;
+	while ((entry = readdir(dir)) != NULL) {
+		char path[300];
+		struct process p;
+
+		(void)snprintf(path, sizeof(path), "%s/stat", entry->d_name);
+		if (atoi(entry->d_name) > 1 && read_stat(proc_fd, path, &p) == 0)
+			end_one(&p, &e);
+	}
+	(void)closedir(dir);
+	return e.n;
 }

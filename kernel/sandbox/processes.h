@@ -13,6 +13,9 @@ struct process {
 	pid_t pid;
 	pid_t parent;
 	unsigned long long ticks; /* of processor time, user's and system's */
+	unsigned long long start; /* ticks after the machine's start */
+	unsigned flags;           /* of the kernel's */
+	char state;
 };
 
 int processes_read(pid_t pid, struct process *ret) must_check; /* -ESRCH when it is gone */
@@ -21,5 +24,11 @@ typedef void processes_fn(const struct process *p, void *data);
 unsigned processes_below(processes_fn *fn, void *data); /* calls fn for each; how many there were. Not this process itself. */
 unsigned processes_tasks_of(uid_t uid); /* processes and threads of that user, on the whole machine */
 unsigned processes_signal(int signal_number);           /* to all below; 0: only counts them */
+
+unsigned long long processes_now(void); /* the start of a process that begins now */
+/* SIGKILL to what has begun at that time or later, but for one: of what is below this process, or of what a proc shows, without its
+ * pid 1. How many that were: those which are ending already are none of them. */
+unsigned processes_end_below(pid_t keep, unsigned long long since);
+unsigned processes_end_in(int proc_fd, pid_t keep, unsigned long long since);
 
 #endif

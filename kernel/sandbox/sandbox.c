@@ -43,6 +43,7 @@ struct sandbox {
 	bool ready;
 	uint32_t layers;
 	uint32_t serial;
+	pid_t worker; /* the last one, as pid 1 sees it */
 	uint64_t memory_limit;
 	uint64_t memory_peak;
 	int failed;        /* the layer that could not be had, -1 */
@@ -209,6 +210,7 @@ int sandbox_receive(struct sandbox *s, struct holder_report *ret, int *ret_fd)
 		keep(&s->proxy_fd, ret_fd);
 	} else if (ret->event == HOLDER_SPAWNED) {
 		s->layers = ret->layers;
+		s->worker = ret->status;
 	}
 	return 1;
 }
@@ -428,6 +430,13 @@ int sandbox_signal(struct sandbox *s, int number)
 	return descriptor_send_message(s->lifeline, &command, sizeof(command), NULL, 0, MSG_DONTWAIT);
 }
 
+int sandbox_end_others(struct sandbox *s, uint64_t since)
+{
+	struct holder_command command = {.order = HOLDER_END_OTHERS, .serial = s->serial, .since = since};
+
+	return descriptor_send_message(s->lifeline, &command, sizeof(command), NULL, 0, MSG_DONTWAIT);
+}
+
 int sandbox_remove_at_end(struct sandbox *s, const char *path)
 {
 	return strlen(path) < KEEPER_MAX_PATH ? tell_keeper(s, KEEPER_REMOVE, SANDBOX_NONE, path, -1) : -ENAMETOOLONG;
@@ -463,17 +472,27 @@ int sandbox_confine_front(const struct sandbox *s, struct error *err)
 	return r < 0 ? error_set(err, r, "cannot filter the front's system calls: %s", strerror(-r)) : 0;
 }
 
+/* Without a pid namespace it is the machine's proc: then what descends from this process counts, keeper and holder too. */
+static pid_t root_of_proc(const struct sandbox *s)
+{
+	return s->plan.level < SANDBOX_FULL_NOCG ? getpid() : 0;
+}
+
 int sandbox_read_usage(struct sandbox *s, struct usage *usage)
 {
 	int r;
 
 	if (s->cgroup)
 		return cgroup_read_usage(s->cgroup, usage);
-	/* Without a pid namespace it is the machine's proc: then what descends from this process counts, keeper and holder too. */
-	r = usage_read_proc(s->proc_fd, s->plan.level < SANDBOX_FULL_NOCG ? getpid() : 0, s->memory_limit, usage);
+	r = usage_read_proc(s->proc_fd, root_of_proc(s), s->memory_limit, usage);
 	s->memory_peak = MAX(s->memory_peak, usage->memory_bytes);
 	usage->memory_peak_bytes = s->memory_peak;
 	return r;
+}
+
+int sandbox_read_others(const struct sandbox *s, uint64_t since, struct usage_others *ret)
+{
+	return usage_read_others(s->proc_fd, root_of_proc(s), s->worker, since, ret);
 }
 
 bool sandbox_is_on_disk(const struct sandbox *s)

@@ -54,6 +54,7 @@ int sandbox_receive(struct sandbox *s, struct holder_report *ret, int *ret_fd) m
 int sandbox_spawn(struct sandbox *s, const int fds[], size_t n_fds, uint32_t *ret_serial) must_check;
 int sandbox_kill_all(struct sandbox *s);                      /* everything but pid 1; answered by EMPTY */
 int sandbox_signal(struct sandbox *s, int number) must_check; /* to the worker's main thread; not answered */
+int sandbox_end_others(struct sandbox *s, uint64_t since) must_check; /* what has begun then or later, but for the worker; not answered */
 
 int sandbox_remove_at_end(struct sandbox *s,
 			  const char *path) must_check; /* a file that the front could no longer remove */
@@ -67,6 +68,7 @@ enum sandbox_level sandbox_get_level(const struct sandbox *s);
 const char *sandbox_why_not(const struct sandbox *s); /* the sentence why it is not the profile's; "" when it is */
 uint32_t sandbox_get_layers(const struct sandbox *s); /* of the holder, then of the last worker too */
 int sandbox_read_usage(struct sandbox *s, struct usage *usage) must_check;
+int sandbox_read_others(const struct sandbox *s, uint64_t since, struct usage_others *ret) must_check; /* beside the last worker */
 struct cgroup *sandbox_cgroup(const struct sandbox *s); /* borrowed; NULL: none */
 
 /*

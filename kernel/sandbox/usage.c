@@ -22,6 +22,7 @@ struct process {
 	uint64_t user;   /* ticks, with those of the children that were waited for */
 	uint64_t system;
 	uint64_t threads;
+	uint64_t start;  /* ticks after the machine's start */
 };
 
 struct table {
@@ -49,12 +50,12 @@ static bool read_stat(int proc_fd, pid_t pid, struct process *ret)
 {
 	char text[2048];
 	const char *p = read_file(proc_fd, pid, "stat", text, sizeof(text)) > 0 ? strrchr(text, ')') : NULL;
-	unsigned long long user, system;
+	unsigned long long user, system, start;
 	long long waited_user, waited_system, threads;
 	int parent;
 
-	if (!p || sscanf(p + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %lld",
-		      &parent, &user, &system, &waited_user, &waited_system, &threads) != 6)
+	if (!p || sscanf(p + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %lld %*d %llu",
+		      &parent, &user, &system, &waited_user, &waited_system, &threads, &start) != 7)
 		return false;
 	*ret = (struct process){
 		.pid = pid,
@@ -62,6 +63,7 @@ static bool read_stat(int proc_fd, pid_t pid, struct process *ret)
 		.user = user + (uint64_t)MAX(waited_user, 0),
 		.system = system + (uint64_t)MAX(waited_system, 0),
 		.threads = (uint64_t)MAX(threads, 0),
+		.start = start,
 	};
 	return true;
 }
@@ -236,6 +238,32 @@ int usage_read_proc(int proc_fd, pid_t root_pid, uint64_t exact_above, struct us
 			memory = sum_memory(proc_fd, &t, read_exact_memory);
 		set_usage(&t, memory, usage);
 		r = t.is_cut ? 1 : 0;
+	}
+	free(t.row);
+	return r;
+}
+
+int usage_read_others(int proc_fd, pid_t root_pid, pid_t worker, uint64_t since, struct usage_others *ret)
+{
+	struct table t = { 0 };
+	int r = read_table(proc_fd, &t);
+
+	*ret = (struct usage_others){ 0 };
+	if (r == 0)
+		count(&t, root_pid);
+	for (size_t i = 0; r == 0 && i < t.n; i++) {
+		const struct process *p = &t.row[i];
+		uint64_t bytes;
+
+		if (!p->is_counted || p->pid == worker)
+			continue;
+		bytes = read_exact_memory(proc_fd, p->pid);
+		ret->bytes += bytes;
+		ret->recent_bytes += p->start >= since ? bytes : 0;
+		if (bytes <= ret->largest_bytes)
+			continue;
+		ret->largest = p->pid;
+		ret->largest_bytes = bytes;
 	}
 	free(t.row);
 	return r;

@@ -33,4 +33,14 @@ struct usage {
  */
 int usage_read_proc(int proc_fd, pid_t root_pid, uint64_t exact_above, struct usage *usage) must_check;
 
+/* Memory of the processes beside the worker, each with its share alone of what others have too, where that can be seen. */
+struct usage_others {
+	uint64_t bytes;
+	uint64_t recent_bytes; /* of those that have begun at `since` or later (processes_now()) */
+	pid_t largest;         /* as that proc numbers them; 0: none has any */
+	uint64_t largest_bytes;
+};
+
+int usage_read_others(int proc_fd, pid_t root_pid, pid_t worker, uint64_t since, struct usage_others *ret) must_check;
+
 #endif

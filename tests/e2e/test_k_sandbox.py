@@ -248,6 +248,82 @@ def test_usage_is_measured(client_at: Callable[[str], Any], level: str) -> None:
     assert usage["processes"] >= 1
 
 
+@pytest.fixture
+def limited_at(start_kernel: Any, tmp_path: Path, possible: dict[str, Any]) -> Callable[..., Any]:
+    """A client of a kernel of exactly that level with these limits, that has its shell and a variable."""
+
+    def begin(level: str, **limits: str) -> Any:
+        need(possible, level)
+        values = " ".join(f'{name} = "{value}";' for name, value in limits.items())
+        profile = write_profile(tmp_path, f"limits = {{ {values} }};", level=level, minimum=level)
+        client = start_kernel(args=["--profile", profile, "--python", OPEN_PYTHON]).connect()
+        client.execute("%time 1")
+        client.execute("import os, subprocess, time; kept = 5").ok()
+        return client
+
+    return begin
+
+
+def assert_kept(client: Any, turn: Any, ename: str) -> None:
+    turn.failed(ename)
+    assert turn.reply.metadata["husk"]["state"] == "kept"
+    assert client.execute("kept").ok().result == "5"
+
+
+@pytest.mark.parametrize("level", ["full", "full-nocg", "restricted"])
+def test_a_limit_ends_what_its_turn_has_started(limited_at: Callable[..., Any], level: str) -> None:
+    client = limited_at(level, wall="1 s")
+    client.execute("old = subprocess.Popen(['sleep', '99']); time.sleep(0.1)").ok()
+    code = """
+script = "trap '' INT TERM; echo 1; while :; do sleep 9; done"
+new = subprocess.Popen(["sh", "-c", script], stdout=-1, start_new_session=True)
+new.stdout.readline()
+time.sleep(30)
+"""
+    assert_kept(client, client.execute(code), "WallTimeLimitExceeded")
+    assert client.execute("new.wait(10), old.poll()").ok().result == "(-9, None)"
+
+
+@pytest.mark.parametrize("level", ["full", "full-nocg"])
+def test_what_forks_for_ever_is_ended_beside_the_worker(limited_at: Callable[..., Any], level: str) -> None:
+    """Each process has forked again before it is found."""
+    client = limited_at(level, wall="1 s", cpu="60 s", processes="40")
+    code = """
+import signal
+signal.signal(signal.SIGCHLD, signal.SIG_IGN)
+if os.fork() == 0:
+    while True:
+        try:
+            if os.fork(): os._exit(0)
+        except OSError: pass
+time.sleep(30)
+"""
+    assert_kept(client, client.execute(code), "WallTimeLimitExceeded")
+    client.execute("signal.signal(signal.SIGCHLD, signal.SIG_DFL)").ok()
+    count = "len([p for p in os.listdir('/proc') if p.isdigit()])"
+    wait_until(lambda: client.execute(count).ok().result == "1", "the worker alone")
+
+
+@pytest.mark.stderr("the processes beside the worker have [0-9]+ MiB of the kernel's memory, .*killing")
+@pytest.mark.parametrize("level", ["full", "full-nocg", "restricted"])
+def test_children_that_have_the_memory_are_ended(limited_at: Callable[..., Any], level: str) -> None:
+    """Their turn is told, the next one has the memory again."""
+    client = limited_at(level, memory="128 MiB")
+    code = """
+children = []
+for _ in range(4):
+    children.append(os.fork())
+    if children[-1] == 0:
+        held = bytearray(b"x") * (100 << 20)
+        time.sleep(99)
+time.sleep(30)
+"""
+    assert_kept(client, client.execute(code), "MemoryError")
+    client.execute("ends = [os.waitpid(c, 0)[1] for c in children]").ok()
+    assert set(client.execute("print(*ends)").ok().stdout.split()) <= {"9"}
+    client.execute("mine = bytearray(b'x') * (60 << 20)").ok()
+
+
 @pytest.mark.parametrize("level", ["full", "full-nocg", "restricted"])
 def test_an_interrupt_keeps_the_variables(client_at: Callable[[str], Any], level: str) -> None:
     """At every level it reaches the worker, whatever user ids front and worker have."""

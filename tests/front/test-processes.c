@@ -5,6 +5,7 @@
 #include <signal.h>
 #include <sys/prctl.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kernel/sandbox/processes.h"
@@ -59,6 +60,61 @@ static void test_descendants_are_found_in_other_sessions_too(void **state)
 	assert_int_equal(processes_signal(0), 0);
 }
 
+static void start_alone(int ready, const void *data)
+{
+	(void)data;
+	(void)setsid();
+	(void)!write(ready, "x", 1);
+}
+
+static void wait_for_a_tick(void)
+{
+	unsigned long long before = processes_now();
+	struct timespec wait = { 0, 1000000 };
+
+	while (processes_now() == before)
+		(void)nanosleep(&wait, NULL);
+}
+
+static bool has_ended(pid_t pid)
+{
+	return waitpid(pid, NULL, WNOHANG) == pid;
+}
+
+static void test_what_began_later_is_ended_but_for_one(void **state)
+{
+	unsigned long long since;
+	pid_t old, keep, recent;
+
+	(void)state;
+	old = child_start(start_alone, NULL);
+	wait_for_a_tick();
+	since = processes_now();
+	keep = child_start(start_alone, NULL);
+	recent = child_start(start_alone, NULL);
+	assert_int_equal(processes_end_below(keep, since), 1);
+	assert_int_equal(waitpid(recent, NULL, 0), recent);
+	assert_false(has_ended(keep) || has_ended(old));
+	assert_int_equal(processes_end_below(keep, 0), 1);
+	assert_int_equal(waitpid(old, NULL, 0), old);
+	assert_int_equal(processes_end_below(keep, 0), 0);
+	assert_int_equal(processes_end_below(-1, 0), 1);
+	assert_int_equal(waitpid(keep, NULL, 0), keep);
+}
+
+static void test_a_dead_process_is_not_ended_again(void **state)
+{
+	pid_t child = child_start(start_alone, NULL);
+	siginfo_t info;
+
+	(void)state;
+	(void)kill(child, SIGKILL);
+	assert_int_equal(waitid(P_PID, (id_t)child, &info, WEXITED | WNOWAIT), 0);
+	assert_int_equal(processes_end_below(-1, 0), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(processes_end_in(-1, -1, 0), 0);
+}
+
 static void test_a_process_is_read_whatever_its_name_is(void **state)
 {
 	struct process self;
@@ -68,6 +124,8 @@ static void test_a_process_is_read_whatever_its_name_is(void **state)
 	assert_int_equal(processes_read(getpid(), &self), 0);
 	assert_int_equal(self.pid, getpid());
 	assert_int_equal(self.parent, getppid());
+	assert_int_equal(self.state, 'R');
+	assert_true(self.start > 0 && self.start <= processes_now());
 }
 
 static void test_a_process_that_is_gone_says_so(void **state)
@@ -87,6 +145,8 @@ int main(void)
 {
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_descendants_are_found_in_other_sessions_too),
+		cmocka_unit_test(test_what_began_later_is_ended_but_for_one),
+		cmocka_unit_test(test_a_dead_process_is_not_ended_again),
 		cmocka_unit_test(test_a_process_is_read_whatever_its_name_is),
 		cmocka_unit_test(test_a_process_that_is_gone_says_so),
 	};

@@ -12,6 +12,7 @@
 #include <time.h>
 #include <unistd.h>
 
+#include "kernel/sandbox/processes.h"
 #include "kernel/sandbox/usage.h"
 #include "tests/front/child.h"
 
@@ -116,6 +117,34 @@ static void test_shared_pages_count_once_when_it_matters(void **state)
 	end(child);
 	while (waitpid(-1, NULL, 0) > 0)
 		;
+}
+
+static void start_large(int ready, const void *data)
+{
+	memset(mmap(NULL, 40 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0), 1, 40 * MIB);
+	(void)data;
+	(void)!write(ready, "x", 1);
+}
+
+static void test_others_are_told_from_the_worker_and_by_their_age(void **state)
+{
+	pid_t worker = child_start(start_large, NULL), other = child_start(start_large, NULL);
+	struct usage_others others;
+
+	(void)state;
+	assert_int_equal(usage_read_others(proc_fd, getpid(), worker, 0, &others), 0);
+	assert_int_equal(others.largest, other);
+	assert_in_range(others.bytes, 40 * MIB, 60 * MIB);
+	assert_int_equal(others.bytes, others.recent_bytes);
+	assert_int_equal(others.bytes, others.largest_bytes);
+	assert_int_equal(usage_read_others(proc_fd, getpid(), worker, processes_now() + 1, &others), 0);
+	assert_in_range(others.bytes, 40 * MIB, 60 * MIB);
+	assert_int_equal(others.recent_bytes, 0);
+	end(worker);
+	end(other);
+	assert_int_equal(usage_read_others(proc_fd, getpid(), worker, 0, &others), 0);
+	assert_int_equal(others.bytes + (uint64_t)others.largest, 0);
+	assert_true(usage_read_others(-1, 0, worker, 0, &others) < 0);
 }
 
 static void burn(uint64_t usec)
@@ -238,6 +267,7 @@ int main(void)
 	const struct CMUnitTest tests[] = {
 		cmocka_unit_test(test_a_family_is_summed),
 		cmocka_unit_test(test_shared_pages_count_once_when_it_matters),
+		cmocka_unit_test(test_others_are_told_from_the_worker_and_by_their_age),
 		cmocka_unit_test(test_time_of_the_dead_counts_and_never_falls),
 		cmocka_unit_test(test_a_whole_proc_is_summed),
 		cmocka_unit_test(test_odd_entries_are_passed_over),
