@@ -36,6 +36,7 @@
 #define FRONT_INTERRUPT_POLITE_USEC (3 * USEC_PER_SEC)
 #define FRONT_INTERRUPT_FIRST_USEC (60 * USEC_PER_MSEC)
 #define FRONT_INTERRUPT_REPEAT_USEC (100 * USEC_PER_MSEC)
+#define FRONT_INTERRUPT_STICKY_USEC (20 * USEC_PER_MSEC)
 #define FRONT_SHUTDOWN_GRACE_USEC (1 * USEC_PER_SEC)
 #define FRONT_ANNOUNCE_USEC 500 /* how long busy and execute_input wait to leave together with the cell's first output */
 #define FRONT_EXIT_DELAY_USEC (100 * USEC_PER_MSEC) /* as ipykernel */

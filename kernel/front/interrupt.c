@@ -131,6 +131,14 @@ static void kill_late(struct front *f, const struct request *r)
 	life_condemn(f);
 }
 
+/* Where Python drops the exception of one call (__del__, a gc callback) it takes one for each of them, which may be many. */
+static uint64_t pause_after(const struct ladder *l, bool is_main)
+{
+	if (!is_main)
+		return l->pause;
+	return MIN(l->step < STAGE_1_STEPS ? FRONT_INTERRUPT_FIRST_USEC : FRONT_INTERRUPT_STICKY_USEC, l->pause);
+}
+
 /* After the time that code has for its clean-up the exception is raised again and again, then comes the kill. */
 static void step(struct front *f, const struct lane *lane, uint64_t now)
 {
@@ -142,7 +150,7 @@ static void step(struct front *f, const struct lane *lane, uint64_t now)
 		return;
 	}
 	l->step++;
-	l->next = now + (lane->kind == LANE_MAIN && l->step < STAGE_1_STEPS ? MIN(FRONT_INTERRUPT_FIRST_USEC, l->pause) : l->pause);
+	l->next = now + pause_after(l, lane->kind == LANE_MAIN);
 	raise_in(f, lane);
 }
 

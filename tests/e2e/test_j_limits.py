@@ -235,6 +235,16 @@ def test_a_swallowed_exception_is_an_error_all_the_same(client: Client, code: st
     assert client.execute("kept").ok().result == "5"
 
 
+def test_a_callback_that_drops_each_exception_is_left_within_the_grace(start_limited: StartLimited) -> None:
+    """It is called again and again while the cell is left, and while its error is shown."""
+    client = connect(start_limited(grace="3 s"))
+    code = "import gc\ndone = False\ndef f(*_):\n    while not done: pass\ngc.callbacks.append(f)\ngc.collect()"
+    turn = run(client, code, wall="200 ms")
+    assert (husk(turn)["verdict"], husk(turn)["state"]) == ("wall_limit", "kept")
+    wait_until(lambda: run(client, "done = True", wall="200 ms").status == "ok", "a cell that runs")
+    client.execute("gc.callbacks.clear()").ok()
+
+
 def test_code_that_raises_something_else_has_its_own_name(client: Client) -> None:
     code = "try: time.sleep(30)\nexcept BaseException: raise ValueError('mine') from None"
     assert_ended(run(client, code, wall="200 ms"), "ValueError", "wall_limit")
