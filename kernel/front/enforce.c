@@ -171,6 +171,7 @@ void enforce_begin(struct front *f, struct request *r)
 {
 	struct enforce *e = &f->enforce;
 	uint64_t now = clock_monotonic_usec();
+	bool is_held;
 
 	quota_turn_begin(&r->quota, timed_by(r), now);
 	r->began_ticks = processes_now();
@@ -181,7 +182,8 @@ void enforce_begin(struct front *f, struct request *r)
 	outlet_turn_begins(f);
 	if (!e->has_memory_base)
 		set_memory_base(e, r->quota.before.memory_bytes);
-	e->memory_is_reported = e->has_reports &&
+	is_held = e->cgroup && cgroup_memory_hold(e->cgroup) == 0;
+	e->memory_is_reported = e->has_reports && is_held &&
 	    minus(r->quota.before.memory_bytes, e->memory_base) < e->quota.limits.value[LIMIT_memory];
 	if (needs_looks(e, r))
 		e->quota.look_at = MIN(e->quota.look_at, next_look(e, r, &r->quota.before, now));
@@ -251,10 +253,14 @@ void enforce_debugger(struct front *f, bool stopped)
 
 static void tell(struct front *f, size_t lane, const struct cause *cause)
 {
+	struct enforce *e = &f->enforce;
+
 	interrupt_limit(f, front_lane(f, lane), cause);
 	if (cause->reason != RING_REASON_MEMORY)
 		return;
-	f->enforce.memory_again = MIN(f->enforce.memory_again, clock_monotonic_usec() + QUOTA_MEMORY_PATIENCE_USEC);
+	e->memory_again = MIN(e->memory_again, clock_monotonic_usec() + quota_patience(&e->quota));
+	if (e->cgroup && cgroup_memory_ease(e->cgroup) < 0)
+		log_warning("a turn that has too much memory is slowed down while it ends");
 	children_relieve(f, running(f, lane), cause->limit, cause->used);
 }
 

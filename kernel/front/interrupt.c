@@ -120,12 +120,13 @@ void interrupt_limit(struct front *f, struct lane *lane, const struct cause *cau
 
 static void kill_late(struct front *f, const struct request *r)
 {
-	unsigned long long grace_msec = quota_grace(&f->enforce.quota) / USEC_PER_MSEC;
+	const struct quota *q = &f->enforce.quota;
+	unsigned long long msec = (r->ladder.is_hastened ? quota_patience(q) : quota_grace(q)) / USEC_PER_MSEC;
 	char why[REASON_MESSAGE_MAX];
 
 	reason_message(r->cause.reason, r->cause.limit, r->cause.used, why);
-	log_warning("the interrupted cell did not end within %llu ms, killing the worker%s%s%s", grace_msec, why[0] ? " (" : "",
-	    why, why[0] ? ")" : "");
+	log_warning("the interrupted cell did not %s within %llu ms, killing the worker%s%s%s",
+	    r->ladder.is_hastened ? "free memory" : "end", msec, why[0] ? " (" : "", why, why[0] ? ")" : "");
 	f->killed_worker = true;
 	interrupt_forget(f);
 	life_condemn(f);
@@ -156,6 +157,7 @@ static void step(struct front *f, const struct lane *lane, uint64_t now)
 
 void interrupt_hasten(struct front *f, struct request *r)
 {
+	r->ladder.is_hastened = true;
 	r->ladder.end = 0;
 	f->interrupt_at = 0;
 }

@@ -17,6 +17,7 @@ struct request;
 /* How far one request is up; embedded in it. */
 struct ladder {
 	bool running;
+	bool is_hastened; /* its end has come before that of its grace */
 	unsigned step;
 	uint32_t seen;   /* of the ring, when its turn began */
 	uint64_t pause;  /* between two exceptions, */
@@ -29,7 +30,7 @@ struct ladder {
 void interrupt_all(struct front *f, bool group);
 /* The lane's current request has reached a limit. What was a reason before remains the one that counts. */
 void interrupt_limit(struct front *f, struct lane *lane, const struct cause *cause);
-/* Its grace is over. */
+/* It has had long enough to free memory: its grace is over. */
 void interrupt_hasten(struct front *f, struct request *r);
 uint64_t interrupt_deadline(const struct front *f);
 void interrupt_tick(struct front *f, uint64_t now);

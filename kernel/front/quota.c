@@ -119,6 +119,11 @@ uint64_t quota_grace(const struct quota *q)
 	return q->limits.value[LIMIT_grace] == LIMITS_NONE ? QUOTA_GRACE_USEC : q->limits.value[LIMIT_grace];
 }
 
+uint64_t quota_patience(const struct quota *q)
+{
+	return MAX(QUOTA_PATIENCE_USEC, QUOTA_PATIENCE_OF_GRACE(quota_grace(q)));
+}
+
 void quota_init(struct quota *q, const struct limits *limits, unsigned n_processors)
 {
 	uint64_t share = limits->value[LIMIT_cpu_share], all = (uint64_t)MAX(n_processors, 1u) * 100;

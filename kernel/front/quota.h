@@ -20,7 +20,8 @@
 #define QUOTA_LOOK_IDLE_USEC (1 * USEC_PER_SEC)       /* first look after a turn; each that finds nothing doubles it, */
 #define QUOTA_LOOK_IDLE_MOST_USEC (32 * USEC_PER_SEC) /* up to this */
 #define QUOTA_GRACE_USEC (5 * USEC_PER_SEC)           /* where the profile does not limit it */
-#define QUOTA_MEMORY_PATIENCE_USEC (2 * USEC_PER_SEC) /* that a turn has to shrink after its MemoryError */
+#define QUOTA_PATIENCE_USEC (2 * USEC_PER_SEC)        /* that a turn has to shrink after its MemoryError, */
+#define QUOTA_PATIENCE_OF_GRACE(grace) ((grace) / 5 * 2) /* or this, where it is longer */
 #define QUOTA_MEMORY_SLACK_BYTES ((uint64_t)1 << 20)  /* that a turn which began above the limit may add, to tidy up */
 
 struct quota_clock {
@@ -67,6 +68,7 @@ struct quota {
 };
 
 uint64_t quota_grace(const struct quota *q);
+uint64_t quota_patience(const struct quota *q); /* after which a turn that has too much memory is not waited for any longer */
 void quota_init(struct quota *q, const struct limits *limits, unsigned n_processors);
 /* Whether anything of it has to be looked at while a turn runs. */
 bool quota_needs_looks(const struct limits *limits, bool memory_is_reported);

@@ -64,6 +64,7 @@ struct cgroup {
 	_Atomic int watch_error; /* and leaves this */
 	uint64_t soft;
 	uint64_t hard;
+	bool is_eased; /* v2: the kernel's threshold is above soft */
 	uint64_t processes;
 	uint64_t peak; /* the highest seen, where the kernel keeps none */
 };

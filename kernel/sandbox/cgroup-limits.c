@@ -259,6 +259,7 @@ int cgroup_set_memory(struct cgroup *c, uint64_t quota, uint64_t base, struct er
 		return r;
 	c->soft = soft;
 	c->hard = hard;
+	c->is_eased = false;
 	return 0;
 }
 
@@ -282,6 +283,44 @@ int cgroup_memory_take(struct cgroup *c)
 	if (c->memory_is_v2)
 		(void)!cgroup_pread(c->file[CGROUP_FILE_memory_oom], text, sizeof(text));
 	return c->watch_error < 0 ? c->watch_error : cgroup_memory_is_high(c);
+}
+
+static int move_threshold(struct cgroup *c, uint64_t bytes)
+{
+	char text[32];
+
+	(void)snprintf(text, sizeof(text), "%" PRIu64, bytes);
+	return write(c->file[CGROUP_FILE_memory_soft], text, strlen(text)) < 0 ? -errno : 0;
+}
+
+/* Some is left below the hard limit: who goes on to take is slowed down again, and killed by choice, not by the kernel. */
+int cgroup_memory_ease(struct cgroup *c)
+{
+	int r;
+
+	if (!c->memory_is_v2 || c->soft == LIMITS_NONE || c->is_eased)
+		return 0;
+	r = move_threshold(c, c->hard - (c->hard - c->soft) / 4);
+	c->is_eased = r == 0;
+	return r;
+}
+
+/* The kernel would take back all that it can before the write returns, if memory were above it. */
+int cgroup_memory_hold(struct cgroup *c)
+{
+	uint64_t used = 0;
+	int r;
+
+	if (!c->is_eased)
+		return 0;
+	r = cgroup_read_memory(c, &used);
+	if (r < 0)
+		return r;
+	if (used >= c->soft)
+		return 1;
+	r = move_threshold(c, c->soft);
+	c->is_eased = r < 0;
+	return r;
 }
 
 /* -- the others ---------------------------------------------------------------------------------------------------- */

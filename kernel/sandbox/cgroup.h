@@ -75,6 +75,14 @@ int cgroup_memory_take(struct cgroup *c) must_check;
 bool cgroup_memory_is_high(struct cgroup *c);
 
 /*
+ * On v2 the kernel puts whoever takes memory above the threshold to sleep, up to 2 s each time, and no signal wakes it:
+ * one who was told to unwind could not. ease moves the threshold up, most of the way to the hard limit; hold moves it
+ * back, once memory is below it again. Nothing to do on v1.
+ */
+int cgroup_memory_ease(struct cgroup *c) must_check;
+int cgroup_memory_hold(struct cgroup *c) must_check; /* 0: it is where it belongs; 1: not yet */
+
+/*
  * SIGKILL for everything in it, at once or, where the kernel cannot, until nothing is listed (bounded; needs the
  * right to signal the processes, which cannot fork meanwhile). Not waited for. -EBUSY when processes were left.
  */

@@ -22,7 +22,7 @@ jsonschema = pytest.importorskip("jsonschema")
 
 pytestmark = pytest.mark.husk
 
-KILLED = (r"did not end within \d+ ms, killing the worker", "the worker was killed by signal 9")
+KILLED = (r"did not (end|free memory) within \d+ ms, killing the worker", "the worker was killed by signal 9")
 SWALLOW = """
 import time
 until = time.monotonic() + {seconds}

@@ -77,6 +77,20 @@ static void test_a_request_that_is_no_turn_has_the_time_of_a_service(void **stat
 	assert_false(quota_turn_is_late(&free, START + 1000 * SEC, &cause));
 }
 
+static void test_memory_is_waited_for_as_the_grace_says_but_not_for_long(void **state)
+{
+	static const struct {
+		uint64_t grace, patience;
+	} rows[] = { { 100 * USEC_PER_MSEC, 2 * SEC }, { 5 * SEC, 2 * SEC }, { LIMITS_NONE, 2 * SEC }, { 15 * SEC, 6 * SEC } };
+
+	(void)state;
+	for (size_t i = 0; i < ARRAY_SIZE(rows); i++) {
+		struct quota q = kernel_with(LIMIT_grace, rows[i].grace, 2);
+
+		assert_int_equal(quota_patience(&q), rows[i].patience);
+	}
+}
+
 static void test_wall_time_stands_still_while_the_turn_waits(void **state)
 {
 	struct quota_turn t = turn_with(LIMIT_wall, 10 * SEC, LIMIT_wall);
@@ -276,6 +290,7 @@ int main(void)
 		cmocka_unit_test(test_without_limits_nothing_is_due),
 		cmocka_unit_test(test_wall_time_is_over_at_its_deadline),
 		cmocka_unit_test(test_a_request_that_is_no_turn_has_the_time_of_a_service),
+		cmocka_unit_test(test_memory_is_waited_for_as_the_grace_says_but_not_for_long),
 		cmocka_unit_test(test_wall_time_stands_still_while_the_turn_waits),
 		cmocka_unit_test(test_time_begins_anew_when_a_turn_is_restarted),
 		cmocka_unit_test(test_cpu_time_counts_from_the_begin_of_the_turn),

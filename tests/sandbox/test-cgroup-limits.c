@@ -197,6 +197,57 @@ static void test_a_kill_for_memory_is_counted(void **state)
 	finish(c);
 }
 
+static int hold_90_mib(void)
+{
+	void *p = mmap(NULL, 90 * MIB, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+
+	if (p == MAP_FAILED)
+		return -1;
+	memset(p, 1, 90 * MIB);
+	return 0;
+}
+
+static uint64_t threshold_of(const struct cgroup *c)
+{
+	char text[64] = "";
+
+	for (size_t i = 0; i < c->n_groups; i++)
+		if (c->group[i].does & CGROUP_MEMORY)
+			assert_true(cgroup_read_at(c->group[i].fd, "memory.high", text, sizeof(text)) > 0);
+	return strtoull(text, NULL, 10);
+}
+
+/* Who has been told is not slowed down, as long as the hard limit is not near; later all is as before. */
+static void test_a_threshold_gives_way_until_memory_is_below_it(void **state)
+{
+	struct cgroup *c = make("test-ease");
+	char events[1024];
+	pid_t child;
+	int r;
+
+	(void)state;
+	limit(c, LIMIT_memory, 64 * MIB);
+	assert_int_equal(cgroup_memory_ease(c), 0);
+	if (!c->memory_is_v2) {
+		assert_int_equal(cgroup_memory_hold(c), 0);
+		finish(c);
+		print_message("skipped: v1 slows nobody down\n");
+		skip();
+	}
+	assert_int_equal(threshold_of(c), 112 * MIB);
+	child = start_in(c, hold_90_mib, &r);
+	assert_int_equal(r, 0);
+	assert_true(cgroup_pread(c->file[CGROUP_FILE_memory_oom], events, sizeof(events)) > 0);
+	assert_int_equal(cgroup_field(events, "high"), 0);
+	assert_int_equal(cgroup_memory_hold(c), 1);
+	assert_int_equal(threshold_of(c), 112 * MIB);
+	assert_int_equal(kill(child, SIGKILL), 0);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+	assert_int_equal(cgroup_memory_hold(c), 0);
+	assert_int_equal(threshold_of(c), 64 * MIB);
+	finish(c);
+}
+
 static char cache_file[64];
 
 static int write_file(void)
@@ -346,6 +397,7 @@ int main(void)
 		TEST(test_an_event_that_cannot_be_had_is_told),
 		TEST(test_memory_in_use_cannot_be_forbidden),
 		TEST(test_a_kill_for_memory_is_counted),
+		TEST(test_a_threshold_gives_way_until_memory_is_below_it),
 		TEST(test_the_cache_of_files_is_no_memory),
 		TEST(test_the_threshold_is_told_after_the_cache_has_crossed_it),
 		TEST(test_time_is_counted),
