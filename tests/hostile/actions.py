@@ -13,7 +13,7 @@ from pathlib import Path
 
 from attack import Attack, Result, client_wait, start
 from husk import KernelDied
-from kernels import described, settle
+from kernels import SLOW, described, settle
 
 MANY = 12  # kernels at once
 SOURCE = Path(__file__).parents[2]
@@ -36,14 +36,14 @@ def shut_down(a: Attack) -> None:
     """A shutdown is answered within 2 s, and everything ends."""
     a.run()
     begin = time.monotonic()
-    a.client.reply(a.client.send("shutdown_request", {"restart": False}, channel="control"), 10)
+    a.client.reply(a.client.send("shutdown_request", {"restart": False}, channel="control"), 10 * SLOW)
     answered = time.monotonic() - begin
-    a.kernel.wait_exit(10)
+    a.kernel.wait_exit(10 * SLOW)
     a.ended = True
     a.result.seen["shutdown_seconds"] = [round(answered, 3), round(time.monotonic() - begin, 3)]
-    if answered > 2:
+    if answered > 2 * SLOW:
         a.fault(f"shutdown was answered after {answered:.1f} s")
-    if time.monotonic() - begin > 4:
+    if time.monotonic() - begin > 4 * SLOW:
         a.fault(f"the kernel ended {time.monotonic() - begin:.1f} s after the request")
 
 
@@ -51,7 +51,7 @@ def shut_down(a: Attack) -> None:
 def background(a: Attack) -> None:
     """What goes on after the turn ends by itself."""
     a.run()
-    deadline = time.monotonic() + a.expect.idle_within
+    deadline = time.monotonic() + a.expect.idle_within * SLOW
     begin = time.monotonic()
     while time.monotonic() < deadline:
         pids = {p.pid for p in a.kernel.tree()}
@@ -60,7 +60,7 @@ def background(a: Attack) -> None:
         if sum(max(0.0, a.kernel.cpu_seconds(p) - used[p]) for p in pids) < 0.1:
             a.result.seen["idle_after"] = round(time.monotonic() - begin, 1)
             return
-    a.fault(f"computes on {a.expect.idle_within} s after its turn")
+    a.fault(f"computes on {a.expect.idle_within * SLOW} s after its turn")
 
 
 @action
@@ -82,7 +82,7 @@ def end_with_daemon(a: Attack) -> None:
         a.fault(f"no process {a.expect.gone} was seen before the end")
     pids = [p.pid for p in a.kernel.tree() if a.expect.gone in described(p)]
     a.client.send("shutdown_request", {"restart": False}, channel="control")
-    a.kernel.wait_exit(10)
+    a.kernel.wait_exit(10 * SLOW)
     a.ended = True
     begin = time.monotonic()
     settle(lambda: not any(os.path.exists(f"/proc/{pid}") for pid in pids), 2)
@@ -96,7 +96,7 @@ def watch_outside(a: Attack) -> None:
     if a.kernel.mode.has_verdicts:
         begin = time.monotonic()
         a.client.finish(a.client.send("kernel_info_request", {}, channel="control"))
-        if time.monotonic() - begin > 1:
+        if time.monotonic() - begin > 1 * SLOW:
             a.fault(f"control was answered after {time.monotonic() - begin:.1f} s")
     a.finish(msg_id)
     outside = a.kernel.directory / "outside"
@@ -112,7 +112,7 @@ def neighbour_imports(a: Attack) -> None:
     assert a.place.companion_client is not None
     begin = time.monotonic()
     turn = a.place.companion_client.execute("import sys\nfor n in ('wave', 'json.tool', 'colorsys'): sys.modules.pop(n, None)\nimport wave, json.tool, colorsys")
-    if turn.status != "ok" or time.monotonic() - begin > 3:
+    if turn.status != "ok" or time.monotonic() - begin > 3 * SLOW:
         a.fault(f"the neighbour's imports: {turn.content.get('ename', 'ok')} after {time.monotonic() - begin:.1f} s")
 
 
@@ -121,7 +121,7 @@ def neighbour_draws(a: Attack) -> None:
     """Another kernel draws other numbers."""
     mine = a.run().stdout.split()[1:4]
     assert a.place.companion_client is not None
-    theirs = a.place.companion_client.execute(a.code(a.program.attack), timeout=30).stdout.split()[1:4]
+    theirs = a.place.companion_client.execute(a.code(a.program.attack), timeout=30 * SLOW).stdout.split()[1:4]
     if len(theirs) != 3 or any(x == y for x, y in zip(mine, theirs, strict=False)):
         a.fault(f"two kernels drew {mine} and {theirs}")
 
@@ -174,14 +174,14 @@ def ignore_input(a: Attack) -> None:
 def restart(a: Attack) -> None:
     """Every later request gets its one reply, and the kernel ends when told to."""
     a.run()
-    turn = a.client.execute("1 + 1", timeout=10)
+    turn = a.client.execute("1 + 1", timeout=10 * SLOW)
     a.result.seen["then"] = turn.content.get("ename", turn.result)
     for kind, content in (("complete_request", {"code": "pri", "cursor_pos": 3}), ("inspect_request", {"code": "int", "cursor_pos": 3, "detail_level": 0}),
             ("is_complete_request", {"code": "1"}), ("history_request", {"hist_access_type": "tail", "n": 3, "raw": True, "output": False}),
             ("kernel_info_request", {})):
-        a.client.reply(a.client.send(kind, content), 10)
-    a.client.reply(a.client.send("shutdown_request", {"restart": True}, channel="control"), 10)
-    a.kernel.wait_exit(10)
+        a.client.reply(a.client.send(kind, content), 10 * SLOW)
+    a.client.reply(a.client.send("shutdown_request", {"restart": True}, channel="control"), 10 * SLOW)
+    a.kernel.wait_exit(10 * SLOW)
     a.ended = True
 
 
@@ -219,7 +219,7 @@ def kill_front(a: Attack) -> None:
     settle(lambda: not left(), 5)
     took = time.monotonic() - begin
     a.result.seen["gone_after"] = round(took, 3)
-    if took > 1:
+    if took > 1 * SLOW:
         a.fault(f"gone {took:.1f} s after the front" if not left() else f"{len(left())} processes outlive the front")
 
 
@@ -273,7 +273,7 @@ def faults(a: Attack) -> None:
         try:
             other.kernel.start(wait=False)
             try:
-                code = other.kernel.wait_exit(10)
+                code = other.kernel.wait_exit(10 * SLOW)
                 refused[layer] = other.kernel.stderr().strip().splitlines()[-1:] or [""]
                 said = other.kernel.stderr()
                 if code == 0 or not (what in said or "HUSK_FAULT_LAYER" in said):
@@ -293,7 +293,7 @@ def faults(a: Attack) -> None:
 def _ran(other: Attack) -> str:
     try:
         other.kernel._ports()
-        turn = other.kernel.watch().execute("6 * 7", timeout=5)
+        turn = other.kernel.watch().execute("6 * 7", timeout=5 * SLOW)
         return " and runs cells" if turn.result == "42" else f", a cell gets {turn.content.get('ename')}"
     except (AssertionError, KernelDied, OSError):
         return ""
@@ -314,7 +314,7 @@ def neighbour_runs(a: Attack) -> None:
     """The program's cell for the neighbour succeeds after the attack."""
     a.run()
     assert a.place.companion_client is not None
-    turn = a.place.companion_client.execute(a.code(a.program.beside), timeout=30)
+    turn = a.place.companion_client.execute(a.code(a.program.beside), timeout=30 * SLOW)
     if turn.status != "ok":
         a.fault(f"the neighbour: {turn.content.get('ename')}: {turn.content.get('evalue')}")
 
@@ -355,8 +355,8 @@ def services(a: Attack) -> None:
     for kind, content in (("complete_request", {"code": "trap.x.", "cursor_pos": 7}), ("complete_request", {"code": "trap.", "cursor_pos": 5}),
             ("inspect_request", {"code": "trap.y", "cursor_pos": 6, "detail_level": 1})):
         begin = time.monotonic()
-        a.client.finish(a.client.send(kind, content), 10)
-        if time.monotonic() - begin > 4:
+        a.client.finish(a.client.send(kind, content), 10 * SLOW)
+        if time.monotonic() - begin > 4 * SLOW:
             a.fault(f"{kind} was answered after {time.monotonic() - begin:.1f} s")
 
 
