@@ -70,13 +70,19 @@ void enforce_plan(struct front *f)
 {
 	struct enforce *e = &f->enforce;
 
-	e->at = MIN(MIN(e->quota.look_at, e->memory_again), e->disk.look_at);
+	e->at = e->is_due ? 0 : MIN(MIN(e->quota.look_at, e->memory_again), e->disk.look_at);
 	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct request *r = running(f, i);
 
 		if (r && !r->ladder.running)
 			e->at = MIN(e->at, quota_turn_deadline(&r->quota));
 	}
+}
+
+void enforce_soon(struct front *f)
+{
+	f->enforce.is_due = true;
+	f->enforce.at = 0;
 }
 
 void enforce_worker_started(struct front *f)
@@ -382,6 +388,7 @@ void enforce_tick(struct front *f, uint64_t now)
 
 	if (now < e->at)
 		return;
+	e->is_due = false;
 	judge(f, usage, now);
 	if (looks)
 		plan_looks(f, usage, now);

@@ -21,6 +21,7 @@ struct enforce {
 	struct meter meter;
 	struct cgroup *cgroup;   /* borrowed; NULL: there is none */
 	uint64_t at;             /* the next deadline or look */
+	bool is_due;             /* whatever the deadlines are: something was counted that may be too much */
 	uint64_t memory_base;    /* that this worker had when its first turn began */
 	bool has_memory_base;
 	bool has_reports;        /* of memory, by the control group */
@@ -57,5 +58,6 @@ void enforce_disk_full(struct front *f, const struct cause *cause);
 void enforce_disk_fine(struct front *f);
 void enforce_end_background(struct front *f, const char *why); /* what runs between turns, with the worker */
 void enforce_plan(struct front *f);                            /* when to look next */
+void enforce_soon(struct front *f);                            /* at the end of this round of the loop */
 
 #endif

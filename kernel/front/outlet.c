@@ -61,7 +61,7 @@ static void count(struct front *f, const struct request *r, const struct flow *w
 	if (r && r->ladder.running)
 		return;
 	if (flow_is_spent(w, is_strict(f) || !r, &cause) || quota_is_spent(q, &f->enforce.meter.total))
-		f->enforce.at = 0;
+		enforce_soon(f);
 }
 
 static struct leftover *leftover_of(struct front *f, struct request *r)
