@@ -8,6 +8,8 @@
 #include "protocol/link/reason.h"
 #include "protocol/wire/json.h"
 
+#define SHORT_ERROR_BYTES ((size_t)512)
+
 static void read_flags(struct request *r)
 {
 	struct slice content = r->message.frames.json[FRAMES_CONTENT];
@@ -163,16 +165,20 @@ struct reply {
 	struct slice evalue;
 	struct msgpack_reader traceback;
 	uint32_t n_traceback;
+	size_t error_bytes;
+	bool is_cut;  /* only the beginning of the error is told */
 	bool store;
 	bool store_as_sent;
 	struct slice source;
 	struct slice source_raw;
 	struct slice output;
 	uint64_t flags; /* LINK_REPLY_* */
+	uint64_t missing; /* bytes that would have made it too large for a frame */
 };
 
 static int read_error(struct msgpack_reader *m, struct reply *r)
 {
+	const unsigned char *begin = m->pos;
 	uint32_t n;
 
 	if (msgpack_read_if_nil(m))
@@ -187,6 +193,7 @@ static int read_error(struct msgpack_reader *m, struct reply *r)
 	for (; n > 3; n--)
 		if (msgpack_skip(m) < 0)
 			return -EBADMSG;
+	r->error_bytes = (size_t)(m->pos - begin);
 	return 0;
 }
 
@@ -218,6 +225,8 @@ static int read_reply(struct peer_frame *frame, struct reply *r)
 		return -EBADMSG;
 	if (frame->n_fields > 9 && msgpack_read_u64(m, &r->flags) < 0)
 		return -EBADMSG;
+	if (frame->n_fields > 10 && msgpack_read_u64(m, &r->missing) < 0)
+		return -EBADMSG;
 	return 0;
 }
 
@@ -234,7 +243,52 @@ static void append_traceback(struct buffer *out, struct msgpack_reader lines, ui
 	buffer_append_char(out, ']');
 }
 
-static void append_reply(struct buffer *out, const struct front *f, const struct reply *r)
+void execute_append_short_error(struct buffer *out, struct slice ename, struct slice evalue, size_t bytes)
+{
+	buffer_append_str(out, "\"ename\":");
+	json_encode_string(out, slice_from(ename.data, MIN(ename.len, SHORT_ERROR_BYTES)));
+	buffer_append_str(out, ",\"evalue\":");
+	json_encode_string(out, slice_from(evalue.data, MIN(evalue.len, SHORT_ERROR_BYTES)));
+	buffer_printf(out, ",\"traceback\":[\"[husk: %zu bytes of traceback are beyond the limit of output]\"]", bytes);
+}
+
+static void append_error(struct buffer *out, const struct reply *r)
+{
+	if (r->is_cut) {
+		execute_append_short_error(out, r->ename, r->evalue, r->error_bytes);
+		return;
+	}
+	buffer_append_str(out, "\"ename\":");
+	json_encode_string(out, r->ename);
+	buffer_append_str(out, ",\"evalue\":");
+	json_encode_string(out, r->evalue);
+	buffer_append_str(out, ",\"traceback\":");
+	append_traceback(out, r->traceback, r->n_traceback);
+}
+
+/* In place of values that are left out: each name that was asked for has an error. */
+static void append_no_expressions(struct buffer *out, const struct request *request)
+{
+	struct slice asked, name, value;
+	struct json_iter it;
+	char mark = '{';
+
+	if (json_member(request->message.frames.json[FRAMES_CONTENT], "user_expressions", &asked) != JSON_OBJECT)
+		asked = SLICE_LIT("{}");
+	it = json_iter(asked);
+	while (json_next(&it, &name, &value)) {
+		buffer_append_char(out, mark);
+		buffer_append_slice(out, name);
+		buffer_append_str(out, ":{\"status\":\"error\",\"ename\":\"OutputLimitExceeded\",\"evalue\":\"the values of "
+		    "user_expressions are beyond the limit of output\",\"traceback\":[]}");
+		mark = ',';
+	}
+	if (mark == '{')
+		buffer_append_char(out, mark);
+	buffer_append_char(out, '}');
+}
+
+static void append_reply(struct buffer *out, const struct front *f, const struct request *request, const struct reply *r)
 {
 	static const char *const names[] = { "ok", "error", "aborted" };
 
@@ -243,16 +297,15 @@ static void append_reply(struct buffer *out, const struct front *f, const struct
 	buffer_append_str(out, "\",\"execution_count\":");
 	buffer_append_u64(out, r->count);
 	buffer_append_str(out, ",\"user_expressions\":");
-	buffer_append_slice(out, r->expressions.len ? r->expressions : SLICE_LIT("{}"));
+	if (!r->expressions.len && r->missing && r->status == LINK_STATUS_OK)
+		append_no_expressions(out, request);
+	else
+		buffer_append_slice(out, r->expressions.len ? r->expressions : SLICE_LIT("{}"));
 	buffer_append_str(out, ",\"payload\":");
 	buffer_append_slice(out, r->payload.len ? r->payload : SLICE_LIT("[]"));
 	if (r->has_error || r->status == LINK_STATUS_ERROR) {
-		buffer_append_str(out, ",\"ename\":");
-		json_encode_string(out, r->ename);
-		buffer_append_str(out, ",\"evalue\":");
-		json_encode_string(out, r->evalue);
-		buffer_append_str(out, ",\"traceback\":");
-		append_traceback(out, r->traceback, r->n_traceback);
+		buffer_append_char(out, ',');
+		append_error(out, r);
 		buffer_printf(out, ",\"engine_info\":{\"engine_uuid\":\"%s\",\"engine_id\":-1,\"method\":\"execute\"}",
 		    f->uuid);
 	}
@@ -378,6 +431,20 @@ static enum verdict judge(const struct request *q, const struct reply *r)
 	return r->flags & LINK_REPLY_MEMORY_REFUSED ? VERDICT_memory_limit : VERDICT_error;
 }
 
+/* What code has made and the reply contains is output too (limits.md 6.8). */
+static void judge_size(struct front *f, struct request *request, struct reply *r)
+{
+	size_t bytes = (r->expressions.len > 2 ? r->expressions.len : 0) + (r->payload.len > 2 ? r->payload.len : 0);
+
+	r->is_cut = request->error_cut || r->error_bytes > request->flow.limit_bytes;
+	if (r->missing)
+		flow_left_out(&request->flow, (size_t)MIN(r->missing, (uint64_t)UINT32_MAX), 0);
+	if (bytes && !outlet_reply(f, request, bytes)) {
+		r->missing += bytes;
+		r->expressions = r->payload = SLICE_NULL;
+	}
+}
+
 int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame, struct error *err)
 {
 	_cleanup_(buffer_deinitp) struct buffer content = BUFFER_INIT(0);
@@ -387,6 +454,7 @@ int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame
 
 	if (read_reply(frame, &r) < 0)
 		return error_set(err, -EBADMSG, "a field of REPLY is malformed");
+	judge_size(f, request, &r);
 	outlet_close(f, request);
 	if (cause_is_disk(&request->cause) && r.status == LINK_STATUS_OK)
 		request->cause = (struct cause){ 0 };
@@ -397,7 +465,7 @@ int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame
 	if (cause_is_limit(&request->cause) && (r.status != LINK_STATUS_ERROR || !request->error_shown))
 		fail_anyway(f, request, &r, &content);
 	else
-		append_reply(&content, f, &r);
+		append_reply(&content, f, request, &r);
 	how.status = r.status == LINK_STATUS_OK ? "ok" : "error";
 	(void)lane_end_current(f, lane);
 	interrupt_over(f, request);

@@ -62,26 +62,61 @@ static bool show(struct flow *w, size_t bytes)
 	return true;
 }
 
-bool flow_message(struct flow *w, size_t bytes)
+static bool fits_head(const struct flow *w, size_t bytes)
+{
+	return has_messages(w) && w->shown_bytes <= head_bytes(w) && bytes <= head_bytes(w) - w->shown_bytes;
+}
+
+static bool fits_end(const struct flow *w, size_t bytes)
+{
+	return w->last_messages < flow_tail_messages(w) && bytes <= flow_tail_bytes(w) - w->last_bytes;
+}
+
+static void made(struct flow *w, size_t bytes)
 {
 	w->bytes += bytes;
 	w->messages++;
-	if (!w->is_over && has_messages(w) && w->shown_bytes <= head_bytes(w) && bytes <= head_bytes(w) - w->shown_bytes)
-		return show(w, bytes);
+}
+
+static bool leave_out(struct flow *w)
+{
 	w->is_over = true;
 	return false;
 }
 
+bool flow_message(struct flow *w, size_t bytes)
+{
+	made(w, bytes);
+	return !w->is_over && fits_head(w, bytes) ? show(w, bytes) : leave_out(w);
+}
+
 bool flow_last_message(struct flow *w, size_t bytes)
 {
-	w->bytes += bytes;
-	w->messages++;
-	if (w->shown_bytes <= head_bytes(w) && bytes <= head_bytes(w) - w->shown_bytes)
+	made(w, bytes);
+	if (fits_head(w, bytes))
 		return show(w, bytes);
-	if (bytes <= flow_tail_bytes(w))
+	if (!fits_end(w, bytes))
+		return leave_out(w);
+	w->last_bytes += bytes;
+	w->last_messages++;
+	return show(w, bytes);
+}
+
+bool flow_part(struct flow *w, size_t bytes)
+{
+	bool shown = flow_last_message(w, bytes);
+
+	w->messages--;
+	w->shown_messages -= shown;
+	return shown;
+}
+
+bool flow_question(struct flow *w, size_t bytes, bool alone)
+{
+	made(w, bytes);
+	if (fits_head(w, bytes) || (alone && bytes <= flow_tail_bytes(w)))
 		return show(w, bytes);
-	w->is_over = true;
-	return false;
+	return leave_out(w);
 }
 
 static bool is_beyond(uint64_t made, uint64_t limit, bool strict)
@@ -89,6 +124,18 @@ static bool is_beyond(uint64_t made, uint64_t limit, bool strict)
 	if (limit == LIMITS_NONE)
 		return false;
 	return strict ? made > limit : made / FLOW_HARD >= limit;
+}
+
+bool flow_is_beyond(const struct flow *w, size_t bytes, bool strict)
+{
+	return bytes > w->limit_bytes || is_beyond(w->bytes + bytes, w->limit_bytes, strict);
+}
+
+void flow_left_out(struct flow *w, size_t bytes, unsigned messages)
+{
+	w->bytes += bytes;
+	w->messages += messages;
+	w->is_over = true;
 }
 
 bool flow_is_spent(const struct flow *w, bool strict, struct cause *ret)

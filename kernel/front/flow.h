@@ -21,6 +21,8 @@ struct flow {
 	uint64_t messages;
 	uint64_t shown_bytes; /* published */
 	uint64_t shown_messages;
+	uint64_t last_bytes; /* of these, beyond the head */
+	uint64_t last_messages;
 	bool is_over;      /* something was left out: from then on all is, but for the end */
 };
 
@@ -33,8 +35,16 @@ size_t flow_text(struct flow *w, size_t len);
 void flow_text_shown(struct flow *w); /* a message of text has left */
 /* A message was made. True: it is published. */
 bool flow_message(struct flow *w, size_t bytes);
-/* One that ends the turn (a result, an error): it is published after the limit too, if it is small. */
+/* One that ends the turn (a result, an error): it is published after the head too, as far as the part for the end reaches. */
 bool flow_last_message(struct flow *w, size_t bytes);
+/* A part of a message that leaves in any case: the same, but it is no message of its own. */
+bool flow_part(struct flow *w, size_t bytes);
+/* One that a person answers. alone: nothing else waits for an answer; then a small one is published after the head too. */
+bool flow_question(struct flow *w, size_t bytes, bool alone);
+
+/* So much is beyond the limit already when it is announced. Then, without it having been read: */
+bool flow_is_beyond(const struct flow *w, size_t bytes, bool strict);
+void flow_left_out(struct flow *w, size_t bytes, unsigned messages);
 
 /* Too much in any case; strict: already when something had to be left out. */
 bool flow_is_spent(const struct flow *w, bool strict, struct cause *ret);

@@ -282,6 +282,20 @@ static void pause_worker(struct front *f, bool blocked)
 		f->again |= life_pull_output(f);
 }
 
+static void pause_lane(struct front *f, struct lane *lane)
+{
+	front_watch_set(f, &lane->watch, outlet_finishes(f, lane) ? EPOLLIN : 0);
+}
+
+/* Of a worker that is paused for what it has said. */
+static void finish_frames(struct front *f)
+{
+	pause_lane(f, &f->main);
+	for (size_t i = 0; i < FRONT_MAX_SUBSHELLS; i++)
+		if (f->subshells[i].in_use && f->subshells[i].peer.fd >= 0)
+			pause_lane(f, &f->subshells[i]);
+}
+
 static void want_writes(struct front *f)
 {
 	if (f->main.peer.fd >= 0 && f->main.peer.out.len && f->main.watch.events)
@@ -335,6 +349,7 @@ static void run_deadlines(struct front *f)
 {
 	uint64_t now = clock_monotonic_usec();
 	struct error broken;
+	bool is_slow;
 
 	if (f->unannounced && now >= f->announce_at)
 		execute_announce(f);
@@ -351,7 +366,10 @@ static void run_deadlines(struct front *f)
 	life_replace_tick(f, now);
 	life_ending_tick(f, now);
 	outlet_tick(f, now);
-	pause_worker(f, sender_is_blocked(f->sender, now) || outlet_is_shut(f));
+	is_slow = sender_is_blocked(f->sender, now);
+	pause_worker(f, is_slow || outlet_is_shut(f));
+	if (f->blocked && !is_slow)
+		finish_frames(f);
 	if (!f->blocked && (now >= output_deadline(f->output) || output_is_held(f->output)))
 		f->again |= life_pull_output(f);
 	sender_report_dropped(f->sender);

@@ -26,6 +26,7 @@ struct leftover {
 	int why_not;       /* errno */
 	uint64_t bytes;    /* of text, all of it */
 	uint64_t messages;
+	uint64_t unread;   /* of these, not in the file */
 	size_t size;       /* of tail */
 	size_t n;
 	unsigned max_pieces;
@@ -212,6 +213,12 @@ void leftover_message(struct leftover *l, const char *msg_type, struct slice con
 	write_file(l, SLICE_LIT("}\n"));
 }
 
+void leftover_unread(struct leftover *l)
+{
+	l->messages++;
+	l->unread++;
+}
+
 /* Where the first character of the tail begins: what was cut off may have taken a part of one with it. */
 static size_t tail_start(const struct leftover *l)
 {
@@ -262,5 +269,7 @@ void leftover_describe(const struct leftover *l, struct buffer *out)
 		buffer_printf(out, ", all from here on is in %s/" DIRECTORY "/%s", l->place->name, name);
 	else if (l->why_not)
 		buffer_printf(out, ", and %s could not be written: %s", DIRECTORY, strerror(l->why_not));
+	if (l->fd >= 0 && l->unread)
+		buffer_printf(out, " but for %llu too large to be read", (unsigned long long)l->unread);
 	buffer_append_str(out, "]\n");
 }

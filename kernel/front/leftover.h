@@ -37,6 +37,9 @@ void leftover_text(struct leftover *l, uint32_t stream, struct slice text);
 /* A message that is not published: counted, and a line of JSON in the file. */
 void leftover_message(struct leftover *l, const char *msg_type, struct slice content);
 
+/* One that was not even read. */
+void leftover_unread(struct leftover *l);
+
 /* The tail, in order. False: there is no such piece. Valid until something is added. */
 bool leftover_piece(const struct leftover *l, unsigned i, uint32_t *ret_stream, struct slice *ret_text);
 /* One sentence, with a newline before and after it: how much is missing between what was published and the tail, and where it is. */

@@ -137,10 +137,11 @@ static void send_start(struct front *f)
 	struct buffer *out = &f->main.peer.out;
 	const struct options *o = f->options;
 	uint64_t memory = f->enforce.quota.limits.value[LIMIT_memory];
+	size_t frames = outlet_frame_limit(f);
 	size_t begin = peer_begin(&f->main.peer);
 
 	msgpack_write_array(out, 1);
-	msgpack_write_map(out, 7 + (memory != LIMITS_NONE) + (f->source.sandbox != NULL));
+	msgpack_write_map(out, 7 + (memory != LIMITS_NONE) + (frames < LINK_MAX_BODY) + (f->source.sandbox != NULL));
 	write_option(out, "session", f->uuid);
 	write_option(out, "ident", f->ident);
 	write_option(out, "connection_file", o->connection_file);
@@ -150,6 +151,10 @@ static void send_start(struct front *f)
 	if (memory != LIMITS_NONE) {
 		msgpack_write_str(out, SLICE_LIT("memory_limit"));
 		msgpack_write_u64(out, memory);
+	}
+	if (frames < LINK_MAX_BODY) {
+		msgpack_write_str(out, SLICE_LIT("frame_limit"));
+		msgpack_write_u64(out, frames);
 	}
 	if (f->source.sandbox)
 		write_option(out, "package_prefix", sandbox_package_prefix(f->source.sandbox));

@@ -11,6 +11,8 @@
 #include "kernel/sandbox/sandbox.h"
 #include "protocol/base/log.h"
 
+#define OVERHEAD_BYTES ((size_t)1 << 10) /* of a frame, besides what is published of it */
+
 static const char *const stream_topics[] = { [RING_STDOUT] = "stream.stdout", [RING_STDERR] = "stream.stderr" };
 
 /* Whose output it is: that turn's, while it runs; else that of whatever runs, for that can be told. NULL: nothing runs. */
@@ -118,19 +120,44 @@ void outlet_init(struct front *f)
 	output_set_gate(f->output, &gate, f);
 }
 
-bool outlet_admit(struct front *f, uint32_t turn, size_t bytes, enum outlet_kind kind)
+/* What was kept of the end leaves before what comes after it. */
+static struct flow *flow_of(struct front *f, struct request *r, bool last)
 {
-	struct request *r = owner(f, turn);
 	struct flow *w = r ? &r->flow : &f->outlet.background;
-	bool shown;
 
 	if (is_mute(f, r))
 		w->is_over = true;
-	if (kind == OUTLET_LAST && r && w->is_over)
+	if (last && r && w->is_over)
 		outlet_close(f, r);
-	shown = kind == OUTLET_LAST ? flow_last_message(w, bytes) : flow_message(w, bytes);
+	return w;
+}
+
+static bool admit(struct front *f, uint32_t turn, size_t bytes, enum outlet_kind kind)
+{
+	struct request *r = owner(f, turn);
+	struct flow *w = flow_of(f, r, kind == OUTLET_LAST);
+	bool shown = kind == OUTLET_LAST ? flow_last_message(w, bytes) : flow_message(w, bytes);
+
 	count(f, r, w, bytes, 1);
 	return shown || kind == OUTLET_CONTROL;
+}
+
+bool outlet_question(struct front *f, uint32_t turn, size_t bytes, bool alone)
+{
+	struct request *r = owner(f, turn);
+	struct flow *w = flow_of(f, r, true);
+	bool shown = flow_question(w, bytes, alone);
+
+	count(f, r, w, bytes, 1);
+	return shown;
+}
+
+bool outlet_reply(struct front *f, struct request *r, size_t bytes)
+{
+	bool shown = flow_part(&r->flow, bytes);
+
+	count(f, r, &r->flow, bytes, 0);
+	return shown;
 }
 
 bool outlet_publish(struct front *f, uint32_t turn, const char *topic, struct outgoing *out, enum outlet_kind kind)
@@ -140,13 +167,44 @@ bool outlet_publish(struct front *f, uint32_t turn, const char *topic, struct ou
 
 	for (size_t i = 0; i < out->n_buffers; i++)
 		bytes += out->buffers[i].len;
-	if (outlet_admit(f, turn, bytes, kind)) {
+	if (admit(f, turn, bytes, kind)) {
 		sender_publish(f->sender, topic, out);
 		return true;
 	}
 	if (r && !is_mute(f, r) && leftover_of(f, r))
 		leftover_message(r->leftover, out->msg_type, buffer_slice(out->content));
 	return false;
+}
+
+static bool is_beyond(struct front *f, const struct request *r, const struct flow *w, size_t bytes)
+{
+	const struct quota *q = &f->enforce.quota;
+	uint64_t total = q->limits.value[LIMIT_output_total];
+
+	return is_mute(f, r) || flow_is_beyond(w, bytes, is_strict(f) || !r) ||
+	    (total != LIMITS_NONE && q->output_bytes + bytes >= total);
+}
+
+bool outlet_refuses(struct front *f, const struct lane *lane, size_t bytes)
+{
+	struct request *r = owner(f, lane->current ? lane->current->turn : 0);
+	struct flow *w = r ? &r->flow : &f->outlet.background;
+
+	bytes -= MIN(bytes, OVERHEAD_BYTES);
+	if (!is_beyond(f, r, w, bytes))
+		return false;
+	flow_left_out(w, bytes, 1);
+	count(f, r, w, bytes, 1);
+	if (r && !is_mute(f, r) && leftover_of(f, r))
+		leftover_unread(r->leftover);
+	return true;
+}
+
+size_t outlet_frame_limit(const struct front *f)
+{
+	uint64_t limit = f->enforce.quota.limits.value[LIMIT_output];
+
+	return (size_t)MIN(MAX(limit, (uint64_t)OUTLET_FRAME_BYTES), (uint64_t)LINK_MAX_BODY);
 }
 
 static void publish_text(struct front *f, const struct request *r, uint32_t stream, struct slice text)
@@ -183,6 +241,7 @@ void outlet_turn_begins(struct front *f)
 {
 	flow_init(&f->outlet.background, &f->enforce.quota.limits);
 	f->outlet.background_told = false;
+	f->outlet.finished = 0;
 }
 
 static bool is_idle(struct front *f)
@@ -201,6 +260,16 @@ bool outlet_is_shut(struct front *f)
 			return true;
 	}
 	return (f->outlet.background.is_over || is_mute(f, NULL)) && is_idle(f);
+}
+
+bool outlet_finishes(struct front *f, const struct lane *lane)
+{
+	return lane->peer.fd >= 0 && !is_idle(f) && f->outlet.finished < LINK_MAX_BODY && peer_is_inside(&lane->peer);
+}
+
+void outlet_finished(struct front *f, size_t bytes)
+{
+	f->outlet.finished += bytes;
 }
 
 static void tell_background(struct front *f)

@@ -7,7 +7,7 @@
 #include <sys/socket.h>
 #include <unistd.h>
 
-#define READ_SIZE ((size_t)256 << 10)
+#define READ_SIZE PEER_LARGE_BYTES
 #define FIRST_READ_SIZE ((size_t)32 << 10)
 #define KEEP_SIZE ((size_t)1 << 20) /* read buffer kept between frames */
 
@@ -27,7 +27,8 @@ void peer_deinit(struct peer *p)
 	buffer_deinit(&p->in);
 	buffer_deinit(&p->out);
 	p->fd = p->out_fd = -1;
-	p->in_used = 0;
+	p->in_used = p->skip = 0;
+	p->is_accepted = false;
 }
 
 static void drop_used(struct peer *p)
@@ -47,7 +48,7 @@ int peer_fill(struct peer *p)
 
 	drop_used(p);
 	/* Many small frames are one round's work, so few bytes; the rest of a large frame comes in larger pieces. */
-	size = p->in.len >= FIRST_READ_SIZE ? READ_SIZE : FIRST_READ_SIZE;
+	size = p->in.len >= FIRST_READ_SIZE || p->skip ? READ_SIZE : FIRST_READ_SIZE;
 	if (buffer_reserve(&p->in, size) < 0)
 		return -ENOMEM;
 	n = recv(p->fd, p->in.data + p->in.len, size, MSG_DONTWAIT);
@@ -59,26 +60,60 @@ int peer_fill(struct peer *p)
 	return (int)n;
 }
 
+static struct slice unread(const struct peer *p)
+{
+	return p->in.len > p->in_used ? slice_from(p->in.data + p->in_used, p->in.len - p->in_used) : SLICE_NULL;
+}
+
+static void skip_some(struct peer *p)
+{
+	size_t n = MIN(p->skip, unread(p).len);
+
+	p->in_used += n;
+	p->skip -= n;
+}
+
+void peer_skip(struct peer *p, const struct peer_frame *large)
+{
+	p->is_accepted = false;
+	p->skip = LINK_HEADER_SIZE + (size_t)large->body_len;
+	skip_some(p);
+}
+
+bool peer_is_inside(const struct peer *p)
+{
+	return p->skip || unread(p).len;
+}
+
 int peer_next(struct peer *p, struct peer_frame *ret, struct error *err)
 {
-	struct slice bytes = slice_from(p->in.data + p->in_used, p->in.len - p->in_used);
 	struct link_header header;
-	struct slice body;
-	int r = link_header_parse(bytes, LINK_UP, &header);
+	struct slice bytes, body;
+	int r;
+
+	skip_some(p);
+	bytes = unread(p);
+	r = link_header_parse(bytes, LINK_UP, &header);
 
 	if (r == LINK_E_MORE)
 		return 0;
 	if (r)
 		return error_set(err, -EBADMSG, "bad link frame: %s", link_strerror(r));
+	ret->type = header.type;
+	ret->body_len = header.body_len;
+	ret->ring_pos = header.ring_pos;
+	if (header.body_len > PEER_LARGE_BYTES && !p->is_accepted) {
+		p->is_accepted = true;
+		return PEER_LARGE;
+	}
 	if (bytes.len < LINK_HEADER_SIZE + (size_t)header.body_len)
 		return 0;
+	p->is_accepted = false;
 	body = slice_from(bytes.data + LINK_HEADER_SIZE, header.body_len);
 	p->in_used += LINK_HEADER_SIZE + (size_t)header.body_len;
-	ret->type = header.type;
-	ret->ring_pos = header.ring_pos;
 	if (link_body_open(header.type, body, &ret->fields, &ret->n_fields) < 0)
 		return error_set(err, -EBADMSG, "bad body of a %s frame", link_type_name(header.type));
-	return 1;
+	return PEER_FRAME;
 }
 
 size_t peer_begin(struct peer *p)

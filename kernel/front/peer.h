@@ -11,12 +11,15 @@ struct peer {
 	int fd;            /* -1: closed */
 	struct buffer in;
 	size_t in_used;    /* bytes of "in" already handed out */
+	bool is_accepted;  /* the large frame that is being read */
+	size_t skip;       /* bytes to come of one that is not */
 	struct buffer out; /* not yet written */
 	int out_fd;        /* descriptor that rides with the next bytes; -1 */
 };
 
 struct peer_frame {
 	enum link_type type;
+	uint32_t body_len;
 	uint64_t ring_pos;
 	struct msgpack_reader fields;
 	uint32_t n_fields;
@@ -28,8 +31,17 @@ void peer_deinit(struct peer *p);
 /* Reads once. Bytes read, 0 when there is nothing, -ECONNRESET at the end of the link. */
 int peer_fill(struct peer *p) must_check;
 
-/* Next complete frame: 1 with *ret (borrowed until the next call of peer_*), 0: not yet, -EBADMSG with err. */
+#define PEER_LARGE_BYTES ((size_t)256 << 10)
+
+/* Results of peer_next() other than 0 (not yet) and -EBADMSG with err. */
+enum {
+	PEER_FRAME = 1, /* *ret: a complete frame, borrowed until the next call of peer_* */
+	PEER_LARGE = 2, /* type and body_len of one above PEER_LARGE_BYTES that has begun; it is read unless peer_skip() follows */
+};
 int peer_next(struct peer *p, struct peer_frame *ret, struct error *err) must_check;
+/* After PEER_LARGE: the frame is read, but not kept. */
+void peer_skip(struct peer *p, const struct peer_frame *large);
+bool peer_is_inside(const struct peer *p); /* of a frame a part is still to come */
 
 /* Writing: append a body between begin and end; end sends what the socket takes and keeps the rest. */
 size_t peer_begin(struct peer *p);

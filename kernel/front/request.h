@@ -38,6 +38,7 @@ struct request {
 	struct flow flow;
 	struct leftover *leftover; /* of its output; NULL: none */
 	bool error_shown;       /* it has published its error */
+	bool error_cut;         /* but for the most of it: it was too large */
 	bool is_closed;         /* nothing more of its output is kept */
 	uint32_t raised_before; /* interrupts that the worker had seen when it began */
 	bool waits_for_input;

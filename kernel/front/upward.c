@@ -12,7 +12,6 @@
 #include "protocol/link/reason.h"
 #include "protocol/wire/json.h"
 
-#define SHORT_ERROR_BYTES ((size_t)512)
 #define MAX_OUT_BUFFERS (FRAMES_MAX - FRAMES_MAX_IDENTITIES - MESSAGE_PARTS)
 
 static int bad(struct error *err, enum link_type type, const char *field)
@@ -291,17 +290,15 @@ static int on_publish(struct front *f, struct lane *lane, struct peer_frame *fra
 	return 0;
 }
 
-/* In place of an error that is larger than what a turn may still say: its head. */
+/* In place of an error that is larger than what a turn may still say: its head. Once, for errors can be a flood too. */
 static void publish_short_error(struct front *f, struct outgoing *out, struct slice ename, struct slice evalue)
 {
 	size_t before = out->content->len;
 
 	buffer_reset(out->content);
-	buffer_append_str(out->content, "{\"ename\":");
-	json_encode_string(out->content, slice_from(ename.data, MIN(ename.len, SHORT_ERROR_BYTES)));
-	buffer_append_str(out->content, ",\"evalue\":");
-	json_encode_string(out->content, slice_from(evalue.data, MIN(evalue.len, SHORT_ERROR_BYTES)));
-	buffer_printf(out->content, ",\"traceback\":[\"[husk: %zu bytes of traceback are beyond the limit of output]\"]}", before);
+	buffer_append_char(out->content, '{');
+	execute_append_short_error(out->content, ename, evalue, before);
+	buffer_append_char(out->content, '}');
 	sender_publish(f->sender, NULL, out);
 }
 
@@ -311,7 +308,9 @@ static int on_error(struct front *f, struct lane *lane, struct peer_frame *frame
 	struct msgpack_reader *m = &frame->fields;
 	struct outgoing out = { .msg_type = "error", .content = &content };
 	struct slice ename, evalue, line;
+	struct request *r;
 	uint32_t turn, n;
+	bool is_cut;
 
 	if (read_turn(m, &turn) < 0 || msgpack_read_str(m, &ename) < 0 || msgpack_read_str(m, &evalue) < 0 ||
 	    msgpack_read_array(m, &n) < 0)
@@ -330,10 +329,14 @@ static int on_error(struct front *f, struct lane *lane, struct peer_frame *frame
 	}
 	buffer_append_str(&content, "]}");
 	out.parent = turns_header(&f->turns, turn);
-	if (lane->current && lane->current->turn == turn)
-		lane->current->error_shown = true;
-	if (!outlet_publish(f, turn, NULL, &out, OUTLET_LAST))
+	r = lane->current && lane->current->turn == turn ? lane->current : NULL;
+	is_cut = !outlet_publish(f, turn, NULL, &out, OUTLET_LAST);
+	if (is_cut && r && !r->error_shown)
 		publish_short_error(f, &out, ename, evalue);
+	if (r) {
+		r->error_shown = true;
+		r->error_cut = is_cut;
+	}
 	return 0;
 }
 
@@ -447,7 +450,7 @@ static int on_ask_input(struct front *f, struct lane *lane, struct peer_frame *f
 	    msgpack_read_bool(&frame->fields, &password) < 0)
 		return bad(err, frame->type, "a field");
 	if (!r || !r->allow_stdin || r->message.header.type != MSGTYPE_execute_request ||
-	    !outlet_admit(f, turn, prompt.len, OUTLET_LAST)) {
+	    !outlet_question(f, turn, prompt.len, !r->waits_for_input)) {
 		(void)!tell_no_input(lane, turn);
 		return 0;
 	}
@@ -544,6 +547,22 @@ static int handle(struct front *f, struct lane *lane, struct peer_frame *frame, 
 	return error_set(err, -EBADMSG, "a frame that only the front sends");
 }
 
+/* Before it is whole: memory is only for what can be published. */
+static int judge_large(struct front *f, struct lane *lane, const struct peer_frame *frame, struct error *err)
+{
+	size_t most = outlet_frame_limit(f);
+
+	if (frame->type == LINK_DISPLAY || frame->type == LINK_PUBLISH) {
+		if (outlet_refuses(f, lane, frame->body_len))
+			peer_skip(&lane->peer, frame);
+		return 0;
+	}
+	if (frame->body_len <= most)
+		return 0;
+	return error_set(err, -EBADMSG, "a %s frame of %u bytes: with this limit of output %zu are allowed", link_type_name(frame->type),
+	    frame->body_len, most);
+}
+
 int upward_service(struct front *f, struct lane *lane)
 {
 	struct error err = { 0 };
@@ -554,12 +573,16 @@ int upward_service(struct front *f, struct lane *lane)
 		return -EBADMSG;
 	}
 	filled = peer_fill(&lane->peer);
+	if (filled > 0 && f->blocked)
+		outlet_finished(f, (size_t)filled);
 	while (lane->peer.fd >= 0) {
 		struct peer_frame frame;
 
 		r = peer_next(&lane->peer, &frame, &err);
-		if (r > 0)
+		if (r == PEER_FRAME)
 			r = handle(f, lane, &frame, &err);
+		else if (r == PEER_LARGE)
+			r = judge_large(f, lane, &frame, &err);
 		else
 			break;
 		if (r < 0)

@@ -102,6 +102,16 @@ static PyObject *bridge_send(PyObject *module, PyObject *args, PyObject *kwargs)
 	Py_RETURN_NONE;
 }
 
+static PyObject *bridge_limit_frames(PyObject *module, PyObject *args)
+{
+	unsigned long long limit = 0;
+
+	(void)module;
+	if (!PyArg_ParseTuple(args, "|K:limit_frames", &limit))
+		return NULL;
+	return PyLong_FromSize_t(peer_limit((size_t)limit));
+}
+
 /* ---- output ---- */
 
 /* A turn: 0 to 2**32 - 1. -1 with an exception. */
@@ -414,6 +424,7 @@ static PyMethodDef methods[] = {
 	{ "pending", bridge_pending, METH_VARARGS, "Whether a frame or a part of one waits." },
 	{ "hold", bridge_hold, METH_VARARGS, "Sends one frame with the next one." },
 	{ "send", KEYWORDS(bridge_send), METH_VARARGS | METH_KEYWORDS, "Sends one frame." },
+	{ "limit_frames", bridge_limit_frames, METH_VARARGS, "The largest frame that is no output; sets it, when it is given." },
 	{ "set_turn", bridge_set_turn, METH_O, "The turn that text belongs to from now on." },
 	{ "get_turn", bridge_get_turn, METH_NOARGS, "The turn of set_turn()." },
 	{ "drain", bridge_drain, METH_NOARGS, "Copies what the pipes on fd 1 and 2 hold into the ring." },
@@ -484,7 +495,8 @@ PyObject *bridge_create(void)
 	_py_ref_ PyObject *module = PyModule_Create(&definition);
 
 	if (module == NULL || add_constants(module) < 0 || peer_init() < 0 ||
-	    PyModule_AddObjectRef(module, "Closed", peer_closed_class()) < 0 || stream_add_type(module) < 0)
+	    PyModule_AddObjectRef(module, "Closed", peer_closed_class()) < 0 ||
+	    PyModule_AddObjectRef(module, "TooLarge", peer_too_large_class()) < 0 || stream_add_type(module) < 0)
 		return NULL;
 	return STEAL(module);
 }

@@ -32,13 +32,30 @@ struct peer {
 static struct peer *peers[PEER_MAX];
 static struct buffer spare; /* for encoding; whoever encodes takes it */
 static PyObject *closed_class;
+static PyObject *too_large_class;
+static size_t frame_limit = LINK_MAX_BODY;
 static bool something_held; /* perhaps: on some link */
 
 int peer_init(void)
 {
 	if (closed_class == NULL)
 		closed_class = PyErr_NewExceptionWithDoc("_husk.Closed", "The other end of a link is gone.", NULL, NULL);
-	return closed_class != NULL ? 0 : -1;
+	if (too_large_class == NULL)
+		too_large_class = PyErr_NewExceptionWithDoc("_husk.TooLarge", "A frame has more bytes than it may have.",
+		    PyExc_ValueError, NULL);
+	return closed_class != NULL && too_large_class != NULL ? 0 : -1;
+}
+
+PyObject *peer_too_large_class(void)
+{
+	return too_large_class;
+}
+
+size_t peer_limit(size_t bytes)
+{
+	if (bytes > 0)
+		frame_limit = MIN(bytes, (size_t)LINK_MAX_BODY);
+	return frame_limit;
 }
 
 PyObject *peer_closed_class(void)
@@ -425,6 +442,13 @@ static bool is_upward(enum link_type type)
 	return false;
 }
 
+static int set_too_large(enum link_type type, size_t size)
+{
+	PyErr_Format(too_large_class, "a frame of type %s (%d) with %zu bytes cannot be sent: at most %zu are allowed",
+	    link_type_name(type), (int)type, size, frame_limit);
+	return -1;
+}
+
 static int encode_frame(struct buffer *out, enum link_type type, PyObject *fields)
 {
 	size_t begin = link_frame_begin(out);
@@ -441,18 +465,17 @@ static int encode_frame(struct buffer *out, enum link_type type, PyObject *field
 	}
 	if (pack_encode(out, fields) < 0)
 		return -1;
-	size = out->len;
+	size = out->len - begin - LINK_HEADER_SIZE;
+	if (type != LINK_DISPLAY && type != LINK_PUBLISH && out->failed == 0 && size > frame_limit) {
+		out->len = begin;
+		return set_too_large(type, size);
+	}
 	r = link_frame_end(out, begin, type, output_position());
 	if (r == -ENOMEM) {
 		PyErr_NoMemory();
 		return -1;
 	}
-	if (r < 0) {
-		PyErr_Format(PyExc_ValueError, "a frame of type %s (%d) with %zu bytes cannot be sent: at most %zu are allowed",
-		    link_type_name(type), (int)type, size, (size_t)LINK_MAX_BODY);
-		return -1;
-	}
-	return 0;
+	return r < 0 ? set_too_large(type, size) : 0;
 }
 
 static int report_send(int fd, int r)

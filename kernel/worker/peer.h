@@ -11,9 +11,13 @@
 
 #define PEER_MAX 64 /* links open at once: the front's, subshells, a debugger */
 
-/* Makes the exception class Closed. */
+/* Makes the exception classes Closed and TooLarge. */
 int peer_init(void) must_check;
-PyObject *peer_closed_class(void); /* borrowed */
+PyObject *peer_closed_class(void);    /* borrowed */
+PyObject *peer_too_large_class(void); /* borrowed; a ValueError */
+
+/* The largest body of what is no output: frames other than DISPLAY and PUBLISH. Returns it; 0 leaves it as it is. */
+size_t peer_limit(size_t bytes);
 
 /* (type, fields, descriptors), or None when timeout_usec (USEC_NEVER: none) has passed or the descriptor "also" (-1:
  * none) is readable. NULL with Closed, ValueError (the other end broke the rules) or a handler's exception. */
@@ -22,7 +26,7 @@ PyObject *peer_recv(int fd, uint64_t timeout_usec, int also);
 /* 1 when a frame or a part of one is here, 0 when not, -1 with an exception. */
 int peer_pending(int fd);
 
-/* Sends one frame of this type; fields is a tuple or list. */
+/* Sends one frame of this type; fields is a tuple or list. TooLarge when it has more bytes than it may have. */
 int peer_send(int fd, enum link_type type, PyObject *fields) must_check;
 
 /* The same, but the frame may wait: it leaves with the next one that is sent here, before text is written to the ring, or

@@ -16,7 +16,7 @@ from typing import Any
 
 import pytest
 
-from husk import Client, Kernel, Turn, descendants, wait_until
+from husk import Client, Kernel, Turn, descendants, megabytes, memory, wait_until
 
 jsonschema = pytest.importorskip("jsonschema")
 
@@ -614,6 +614,151 @@ def test_a_spent_total_of_output(start_limited: StartLimited) -> None:
     assert "limits.output_total" in turn.content["evalue"]
     assert len(turn.stdout) < (1 << 20) + (1 << 19)
     assert_ended(client.execute("1"), "OutputLimitExceeded", "output_limit")
+
+
+def answer_all(client: Client, msg_id: str) -> Turn:
+    """The turn, each of its questions answered."""
+    start = 0
+    while True:
+        message = client.wait(
+            lambda m: m.type == "input_request" or (m.parent_id == msg_id and m.channel == "shell"),
+            "the end",
+            30,
+            start,
+        )
+        if message.type != "input_request":
+            return client.finish(msg_id)
+        start = message.number + 1
+        client.answer(message, "x")
+
+
+def questions(client: Client) -> int:
+    return sum(m.type == "input_request" for m in client.log)
+
+
+@pytest.mark.parametrize("code", ["while True: input('p' * 4000)", "while True: input('p')"], ids=["bytes", "messages"])
+@pytest.mark.parametrize("on_output", ["truncate", "interrupt"])
+def test_questions_without_end_are_ended(start_limited: StartLimited, code: str, on_output: str) -> None:
+    client = connect(start_limited(output="64 KiB", output_messages="100", on_output=on_output))
+    client.execute("kept = 5").ok()
+    turn = answer_all(client, client.send_code(code, allow_stdin=True))
+    assert_ended(turn, "OutputLimitExceeded", "output_limit")
+    assert questions(client) <= (101 if on_output == "interrupt" else 801)
+    assert client.execute("kept").ok().result == "5"
+
+
+def test_a_question_after_the_limit_is_still_asked(client: Client) -> None:
+    code = "print('x' * 30000)\nanswers = [input(str(n)) for n in range(5)]\nlen(answers)"
+    turn = answer_all(client, send(client, code, {"output": "8 KiB"}, allow_stdin=True)).ok()
+    assert (turn.result, husk(turn)["truncated"]) == ("5", True)
+    large = answer_all(
+        client, send(client, "print('x' * 9000)\ninput('x' * 2049)", {"output": "8 KiB"}, allow_stdin=True)
+    )
+    large.failed("KeyboardInterrupt")
+
+
+@pytest.mark.kernel(args=["--on-crash=respawn"], expect_stderr=(r"broke the (link's rules|rules of its link)", *KILLED))
+def test_questions_that_nobody_waits_for_are_a_flood(client: Client) -> None:
+    code = """
+import os, struct
+body = b"\\x93\\x01\\xa1?\\xc2"
+flood = (struct.pack("<IBBHQ", len(body), 1, 72, 0, 0) + body) * 10000
+while flood: flood = flood[os.write(3, flood):]
+"""
+    msg_id = send(client, code, {"output_messages": 16, "input": "1 s"}, allow_stdin=True)
+    turn = client.finish(msg_id, timeout=30)
+    assert husk(turn)["verdict"] in ("output_limit", "crashed", "wall_limit")
+    assert questions(client) <= 16
+
+
+@pytest.mark.parametrize("on_output", ["truncate", "interrupt"])
+@pytest.mark.parametrize(
+    "code",
+    [
+        "for _ in range(20): display({'text/plain': large}, raw=True)",
+        "type('R', (), {'__repr__': lambda self: large})()",
+        "display(Audio())",
+        "comm.send({'large': large})",
+    ],
+    ids=["display", "result", "html", "comm"],
+)
+def test_a_message_above_the_limit_costs_no_variables(start_limited: StartLimited, code: str, on_output: str) -> None:
+    client = connect(start_limited(output="64 KiB", on_output=on_output, grace="2 s"))
+    client.execute(
+        "from IPython.display import display\nfrom comm import create_comm\nlarge = 'x' * 40_000_000\nkept = 5\n"
+        "comm = create_comm(target_name='t', data={})\n"
+        "class Audio:\n    def _repr_html_(self): return large"
+    ).ok()
+    assert_ended(client.execute(code, timeout=30), "OutputLimitExceeded", "output_limit")
+    assert client.execute("kept").ok().result == "5"
+    assert memory(client.kernel.pid, "VmHWM") < megabytes(60)
+
+
+def test_a_message_above_the_limit_is_left_out(start_limited: StartLimited) -> None:
+    client = connect(start_limited(output="1 MiB"))
+    client.execute("from IPython.display import display").ok()
+    turn = client.execute("display({'text/plain': 'x' * 3_000_000}, raw=True)\nprint('after')").ok()
+    value = husk(turn)
+    assert (value["verdict"], value["truncated"], turn.of("display_data")) == ("ok", True, [])
+    assert 2_990_000 < value["usage"]["output_bytes"] < 3_010_000
+    assert value["usage"]["output_messages"] == 1
+    assert "1 message left out" in turn.stderr
+    assert turn.stdout == "after\n"
+    assert husk(client.execute("print(1)").ok())["truncated"] is False
+
+
+@pytest.mark.parametrize("n", [100_000, 3_000_000])
+def test_values_in_the_reply_are_output(start_limited: StartLimited, n: int) -> None:
+    ask = {"a": f"'x' * {n}", "b": "1"}
+    client = connect(start_limited(output="64 KiB"))
+    small = client.execute("1", user_expressions={"b": "1"}).ok()
+    assert small.content["user_expressions"]["b"]["data"] == {"text/plain": "1"}
+    turn = client.execute("kept = 5", user_expressions=ask)
+    if turn.status == "ok":  # not 8 times the limit
+        assert husk(turn)["truncated"] is True
+        assert {v["ename"] for v in turn.content["user_expressions"].values()} == {"OutputLimitExceeded"}
+        assert list(turn.content["user_expressions"]) == ["a", "b"]
+    else:
+        assert_ended(turn, "OutputLimitExceeded", "output_limit")
+    assert (turn.status == "ok") == (n < 8 * 65536)
+    assert len(turn.reply.frames[-1]) < 10_000
+    assert client.execute("kept").ok().result == "5"
+    strict = connect(start_limited(output="64 KiB", on_output="interrupt"))
+    assert_ended(strict.execute("1", user_expressions=ask), "OutputLimitExceeded", "output_limit")
+
+
+@pytest.mark.parametrize("silent", [False, True])
+@pytest.mark.parametrize("n", [100_000, 3_000_000])
+def test_of_a_large_error_the_beginning_is_told(start_limited: StartLimited, n: int, silent: bool) -> None:
+    client = connect(start_limited(output="64 KiB", on_output="truncate"))
+    turn = client.execute(f"kept = 5\nraise ValueError('x' * {n})", silent=silent)
+    value = husk(turn)
+    assert (value["state"], value["truncated"]) == ("kept", True)
+    if value["verdict"] == "error":
+        turn.failed("ValueError")
+        assert turn.content["evalue"].startswith("xxx")
+    else:
+        assert value["verdict"] == "output_limit"
+    assert len(turn.reply.frames[-1]) < 20_000
+    assert sum(len(m.frames[-1]) for m in turn.iopub) < 70_000
+    assert client.execute("kept").ok().result == "5"
+
+
+def test_an_answer_that_is_too_large_is_an_error(start_limited: StartLimited) -> None:
+    client = connect(start_limited(output="64 KiB"))
+    client.execute("def f(): pass\nf.__doc__ = 'x' * 3_000_000").ok()
+    answer = client.request("inspect_request", {"code": "f", "cursor_pos": 1, "detail_level": 0})
+    assert answer.failed("OutputLimitExceeded").content["evalue"]
+    assert client.execute("1").ok().result == "1"
+
+
+def test_without_limits_large_messages_arrive_whole(client: Client) -> None:
+    client.execute("from IPython.display import display").ok()
+    turn = client.execute("display({'text/plain': 'x' * 100_000_000}, raw=True)", timeout=60).ok()
+    (shown,) = turn.of("display_data")
+    assert len(shown.content["data"]["text/plain"]) == 100_000_000
+    turn = client.execute("1", user_expressions={"a": "'x' * 20_000_000"}, timeout=60).ok()
+    assert len(turn.content["user_expressions"]["a"]["data"]["text/plain"]) == 20_000_002
 
 
 # --- requests that are no turns ---------------------------------------------------------------------------------------

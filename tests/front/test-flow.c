@@ -105,6 +105,79 @@ static void test_what_ends_a_turn_is_published_when_it_is_small(void **state)
 	assert_true(w.is_over);
 }
 
+static void test_what_ends_turns_shares_the_end(void **state)
+{
+	struct flow w = flow_with(8192, 16);
+	unsigned n = 0;
+
+	(void)state;
+	(void)flow_text(&w, 10000);
+	assert_true(flow_last_message(&w, 1024));
+	assert_false(flow_last_message(&w, 1025));
+	assert_true(flow_last_message(&w, 1024));
+	assert_false(flow_last_message(&w, 1));
+	w = flow_with(8192, 16);
+	while (flow_message(&w, 1))
+		n++;
+	while (flow_last_message(&w, 1))
+		n++;
+	assert_in_range(n, 12, 16);
+	assert_true(w.last_messages == 4);
+}
+
+static void test_parts_of_the_reply_are_bytes_but_no_messages(void **state)
+{
+	struct flow w = flow_with(8192, 16);
+
+	(void)state;
+	assert_true(flow_part(&w, 6000));
+	assert_false(flow_part(&w, 6000));
+	assert_true(w.is_over);
+	assert_int_equal(w.bytes, 12000);
+	assert_int_equal(w.shown_bytes, 6000);
+	assert_int_equal(w.messages, 0);
+	assert_int_equal(w.shown_messages, 0);
+}
+
+static void test_a_question_is_asked_when_somebody_answers(void **state)
+{
+	struct flow w = flow_with(8192, 16);
+
+	(void)state;
+	for (int i = 0; i < 11; i++)
+		assert_true(flow_question(&w, 1, false));
+	assert_false(flow_question(&w, 1, false));
+	for (int i = 0; i < 100; i++)
+		assert_true(flow_question(&w, 1, true));
+	assert_true(flow_question(&w, 2048, true));
+	assert_false(flow_question(&w, 2049, true));
+	(void)flow_text(&w, 10000);
+	assert_false(flow_question(&w, 2049, true));
+	assert_true(flow_question(&w, 2048, true));
+	assert_int_equal(w.messages, 116);
+}
+
+static void test_what_is_announced_is_judged_before_it_is_read(void **state)
+{
+	struct flow w = flow_with(8192, LIMITS_NONE);
+
+	(void)state;
+	assert_false(flow_is_beyond(&w, 8192, false));
+	assert_true(flow_is_beyond(&w, 8193, false));
+	assert_true(flow_is_beyond(&w, SIZE_MAX, true));
+	(void)flow_text(&w, 8000);
+	assert_false(flow_is_beyond(&w, 8192, false));
+	assert_false(flow_is_beyond(&w, 192, true));
+	assert_true(flow_is_beyond(&w, 193, true));
+	flow_left_out(&w, 50000, 1);
+	assert_int_equal(w.bytes, 58000);
+	assert_int_equal(w.messages, 1);
+	assert_true(w.is_over);
+	assert_true(flow_is_beyond(&w, 8192, false));
+	w = flow_with(LIMITS_NONE, LIMITS_NONE);
+	assert_false(flow_is_beyond(&w, SIZE_MAX, true));
+}
+
 static void test_eight_times_the_limit_is_too_much(void **state)
 {
 	struct flow w = flow_with(4096, LIMITS_NONE);
@@ -155,6 +228,10 @@ int main(void)
 		cmocka_unit_test(test_messages_have_a_limit_of_their_own),
 		cmocka_unit_test(test_messages_of_text_end_the_head_of_text_too),
 		cmocka_unit_test(test_what_ends_a_turn_is_published_when_it_is_small),
+		cmocka_unit_test(test_what_ends_turns_shares_the_end),
+		cmocka_unit_test(test_parts_of_the_reply_are_bytes_but_no_messages),
+		cmocka_unit_test(test_a_question_is_asked_when_somebody_answers),
+		cmocka_unit_test(test_what_is_announced_is_judged_before_it_is_read),
 		cmocka_unit_test(test_eight_times_the_limit_is_too_much),
 		cmocka_unit_test(test_strictly_the_limit_itself_is),
 		cmocka_unit_test(test_huge_limits_do_not_overflow),

@@ -113,6 +113,8 @@ static void test_messages_are_lines_of_the_file(void **state)
 	assert_file(".husk/output-8.txt", "\n{\"msg_type\":\"display_data\",\"content\":{\"data\":{}}}\n"
 		    "\n{\"msg_type\":\"display_data\",\"content\":{}}\n");
 	assert_described(l, "reached; 2 messages left out");
+	leftover_unread(l);
+	assert_described(l, "3 messages left out here, all from here on is in /workspace/.husk/output-8.txt but for 1 too large to be read]");
 	(void)leftover_free(l);
 }
 

@@ -229,41 +229,87 @@ static void test_memory_for_a_large_frame_grows_only_with_what_came(void **state
 	open_pair(&p);
 	write_all(p.other, header, sizeof(header));
 	assert_int_equal(peer_fill(&p.peer), sizeof(header));
+	assert_int_equal(peer_next(&p.peer, &frame, &err), PEER_LARGE);
+	assert_int_equal(frame.body_len, 512 << 20);
 	assert_int_equal(peer_next(&p.peer, &frame, &err), 0);
 	assert_true(p.peer.in.size <= 2u << 20);
 	close_pair(&p);
 }
 
+static void append_large(struct buffer *out)
+{
+	static char big[3 << 20];
+	size_t begin = link_frame_begin(out);
+
+	msgpack_write_array(out, 4);
+	msgpack_write_u64(out, 1);
+	msgpack_write_bin(out, slice_from(big, sizeof(big)));
+	msgpack_write_nil(out);
+	msgpack_write_array(out, 0);
+	assert_int_equal(link_frame_end(out, begin, LINK_ANSWER, 0), 0);
+}
+
 static void test_a_large_read_buffer_is_given_back(void **state)
 {
 	_cleanup_(buffer_deinitp) struct buffer out = BUFFER_INIT(0);
-	static char big[3 << 20];
 	struct peer_frame frame;
 	struct error err;
 	struct pair p;
-	size_t begin, done = 0;
+	size_t done = 0;
+	int r;
 
 	(void)state;
 	open_pair(&p);
 	(void)fcntl(p.other, F_SETFL, O_NONBLOCK);
-	begin = link_frame_begin(&out);
-	msgpack_write_array(&out, 4);
-	msgpack_write_u64(&out, 1);
-	msgpack_write_bin(&out, slice_from(big, sizeof(big)));
-	msgpack_write_nil(&out);
-	msgpack_write_array(&out, 0);
-	assert_int_equal(link_frame_end(&out, begin, LINK_ANSWER, 0), 0);
+	append_large(&out);
 	while (done < out.len) {
 		ssize_t n = write(p.other, out.data + done, out.len - done);
 
 		done += n > 0 ? (size_t)n : 0;
 		assert_true(peer_fill(&p.peer) >= 0);
 	}
-	while (peer_next(&p.peer, &frame, &err) == 0)
+	while ((r = peer_next(&p.peer, &frame, &err)) != PEER_FRAME) {
+		assert_true(r >= 0);
 		assert_true(peer_fill(&p.peer) >= 0);
+	}
 	assert_int_equal(frame.type, LINK_ANSWER);
 	assert_int_equal(peer_fill(&p.peer), 0);
 	assert_true(p.peer.in.size <= 1u << 20);
+	close_pair(&p);
+}
+
+static void test_a_large_frame_can_be_skipped(void **state)
+{
+	_cleanup_(buffer_deinitp) struct buffer out = BUFFER_INIT(0);
+	struct peer_frame frame;
+	struct error err;
+	struct pair p;
+	size_t done = 0, n_large = 0;
+	int r = 0;
+
+	(void)state;
+	open_pair(&p);
+	(void)fcntl(p.other, F_SETFL, O_NONBLOCK);
+	append_large(&out);
+	append_large(&out);
+	append_exit(&out, 7);
+	while (r != PEER_FRAME) {
+		ssize_t n = done < out.len ? write(p.other, out.data + done, MIN(out.len - done, (size_t)100000)) : 0;
+
+		done += n > 0 ? (size_t)n : 0;
+		assert_true(peer_fill(&p.peer) >= 0);
+		while ((r = peer_next(&p.peer, &frame, &err)) == PEER_LARGE) {
+			assert_int_equal(frame.type, LINK_ANSWER);
+			peer_skip(&p.peer, &frame);
+			n_large++;
+		}
+		assert_true(r >= 0);
+		assert_true(done == out.len || peer_is_inside(&p.peer));
+		assert_true(p.peer.in.size <= 1u << 20);
+	}
+	assert_int_equal(frame.type, LINK_EXIT);
+	assert_int_equal(n_large, 2);
+	assert_false(peer_is_inside(&p.peer));
 	close_pair(&p);
 }
 
@@ -409,6 +455,7 @@ int main(void)
 		cmocka_unit_test(test_random_bytes_never_do_worse_than_an_error),
 		cmocka_unit_test(test_memory_for_a_large_frame_grows_only_with_what_came),
 		cmocka_unit_test(test_a_large_read_buffer_is_given_back),
+		cmocka_unit_test(test_a_large_frame_can_be_skipped),
 		cmocka_unit_test(test_what_the_socket_does_not_take_waits),
 		cmocka_unit_test(test_a_frame_that_is_too_large_leaves_nothing_of_itself),
 		cmocka_unit_test(test_only_a_frame_that_did_not_leave_counts_as_not_kept),

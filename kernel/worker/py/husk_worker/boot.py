@@ -111,6 +111,8 @@ class Runtime:
         self.options.update(options)
         if options.get("memory_limit") is not None:
             self._limit_memory(options["memory_limit"])
+        if options.get("frame_limit") is not None:
+            _husk.limit_frames(options["frame_limit"])
         if options.get("package_prefix"):
             from husk_worker import prefix
 

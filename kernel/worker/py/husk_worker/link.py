@@ -384,8 +384,17 @@ class Link:
     # Sending
 
     def send(self, kind, *fields):
-        """Sends one frame; nothing from a forked child, whose link is its parent's."""
-        if not _husk.in_child():
+        """Sends one frame, what ends a turn shortened if it must be; nothing from a forked child, whose link is its parent's."""
+        if _husk.in_child():
+            return
+        try:
+            _husk.send(kind, fields, self.fd)
+        except _husk.TooLarge:
+            from husk_worker import oversize
+
+            fields = oversize.shortened(kind, fields)
+            if fields is None:
+                raise
             _husk.send(kind, fields, self.fd)
 
     def hold(self, kind, *fields):
