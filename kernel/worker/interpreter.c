@@ -18,6 +18,8 @@
 #include "kernel/worker/pyconfig.h"
 
 #define PROBE_VERSION "husk-probe-1"
+#define CACHE_PREFIX "python-"
+#define MAX_RECORDS 64
 
 void interpreter_deinit(struct interpreter *i)
 {
@@ -246,32 +248,40 @@ static void key_add_beside(struct buffer *key, const char *path, const char *nam
 		key_add_file(key, beside);
 }
 
-/* All that the probe's answer depends on but the directories it names itself. Ends with a NUL. */
-static int make_key(const char *path, struct buffer *key)
+/* The path and the variables that the probe's answer depends on. */
+static void key_add_question(struct buffer *key, const char *path)
 {
 	static const char *const variables[] = { "PYTHONPATH", "PYTHONHOME", "PYTHONUSERBASE", "PYTHONNOUSERSITE", "HOME" };
 
 	buffer_append_str(key, path);
-	key_add_file(key, path);
-	key_add_beside(key, path, "pyvenv.cfg");
-	key_add_beside(key, path, "../pyvenv.cfg");
 	for (size_t i = 0; i < ARRAY_SIZE(variables); i++) {
 		const char *value = getenv(variables[i]);
 
 		buffer_append_char(key, '|');
 		buffer_append_str(key, value != NULL ? value : "");
 	}
-	buffer_append_char(key, '\0');
-	return key->failed;
 }
 
-static void cache_name(const char *path, char ret_name[64])
+/* Kernels of one interpreter, in a sandbox and without one, ask different questions and take turns: each has its file. */
+static void cache_name(const struct buffer *question, char ret_name[64])
 {
 	uint64_t hash = 0xcbf29ce484222325ULL;
 
-	for (; *path != '\0'; path++)
-		hash = (hash ^ (unsigned char)*path) * 0x100000001b3ULL;
-	(void)snprintf(ret_name, 64, "python-%016" PRIx64, hash);
+	for (size_t i = 0; i < question->len; i++)
+		hash = (hash ^ (unsigned char)question->data[i]) * 0x100000001b3ULL;
+	(void)snprintf(ret_name, 64, CACHE_PREFIX "%016" PRIx64, hash);
+}
+
+/* All that the probe's answer depends on but the directories it names itself. Ends with a NUL. */
+static int make_key(const char *path, struct buffer *key, char ret_name[64])
+{
+	key_add_question(key, path);
+	cache_name(key, ret_name);
+	key_add_file(key, path);
+	key_add_beside(key, path, "pyvenv.cfg");
+	key_add_beside(key, path, "../pyvenv.cfg");
+	buffer_append_char(key, '\0');
+	return key->failed;
 }
 
 /* The directories that modules come from are as they were. */
@@ -324,9 +334,8 @@ int interpreter_probe(const char *path, int dir_fd, struct interpreter *ret, str
 	char name[64];
 	int r;
 
-	if (make_key(path, &key) < 0)
+	if (make_key(path, &key, name) < 0)
 		return error_set(err, -E2BIG, "the environment variables of Python are longer than %zu bytes", key.max);
-	cache_name(path, name);
 	if (cached && cache_lookup(dir_fd, name, &key, ret))
 		return 0;
 	buffer_append_slice(&record, buffer_slice(&key));
@@ -337,7 +346,7 @@ int interpreter_probe(const char *path, int dir_fd, struct interpreter *ret, str
 	if (r < 0)
 		return error_set(err, r, "%s does not behave as a Python interpreter", path);
 	/* Not being able to remember it is no reason not to serve. */
-	if (cached && cache_file_write(dir_fd, name, buffer_slice(&ret->record)) < 0)
-		return 0;
+	if (cached && cache_file_write(dir_fd, name, buffer_slice(&ret->record)) == 0)
+		cache_dir_prune(dir_fd, CACHE_PREFIX, MAX_RECORDS);
 	return 0;
 }

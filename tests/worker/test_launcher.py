@@ -312,6 +312,18 @@ def test_a_second_start_changes_nothing_in_the_cache(launcher: str, core: str, p
 DAMAGES = ["mode", "group-writable file", "symlink", "truncated", "scribbled", "empty", "directory", "fifo"]
 
 
+def test_environments_that_take_turns_are_each_asked_once(launcher: str, core: str, python: str, tmp_path: Path) -> None:
+    cache = tmp_path / "husk"
+    homes = [dict(os.environ, HOME="/one"), dict(os.environ, HOME="/two")]
+    for env in homes:
+        begin(launcher, core, python, cache, env).close()
+    before = {name: (cache / name).stat().st_mtime_ns for name in os.listdir(cache)}
+    assert cached(cache) == ["code", "python", "python"]
+    for env in homes:
+        begin(launcher, core, python, cache, env).close()
+    assert {name: (cache / name).stat().st_mtime_ns for name in os.listdir(cache)} == before
+
+
 @pytest.mark.parametrize("damage", DAMAGES)
 def test_a_cache_that_is_wrong_is_not_used(launcher: str, core: str, python: str, tmp_path: Path, damage: str) -> None:
     cache = tmp_path / "husk"
