@@ -13,11 +13,15 @@
 #include <stdlib.h>
 #include <string.h>
 #include <sys/stat.h>
+#include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #define DEFAULT_DIRECTORY "/run/husk/uids"
 #define LOCK_FILE "leases"
 #define MAX_TEXT 65536
+#define FREE_SECONDS 3600
+#define NEAR_LEASES 32u
 
 /* -- the range ----------------------------------------------------------------------------------------------------- */
 
@@ -100,16 +104,35 @@ static bool is_mapped(const struct uids_range *range, const char *map)
 	return false;
 }
 
-/* Whether the machine knows somebody of that number. What cannot be answered counts as yes. */
-static bool is_somebody(uid_t id)
+/* Whether the machine knows somebody of one of the numbers. What cannot be answered counts as yes. */
+static bool is_somebody(uid_t first)
 {
-	char text[4096];
 	struct passwd user, *found_user = NULL;
 	struct group group, *found_group = NULL;
-	int u = getpwuid_r(id, &user, text, sizeof(text), &found_user);
-	int g = getgrgid_r((gid_t)id, &group, text, sizeof(text), &found_group);
+	char text[4096];
 
-	return found_user || found_group || u == ERANGE || g == ERANGE || u == EIO || g == EIO;
+	for (uid_t id = first; id < first + UIDS_PER_LEASE; id++) {
+		int u = getpwuid_r(id, &user, text, sizeof(text), &found_user);
+		int g = getgrgid_r((gid_t)id, &group, text, sizeof(text), &found_group);
+
+		if (found_user || found_group || u == ERANGE || g == ERANGE || u == EIO || g == EIO)
+			return true;
+	}
+	return false;
+}
+
+/* By a child: what the name service loads and connects to does not stay with who asks. */
+static bool ask_for_somebody(uid_t first)
+{
+	int status = -1;
+	pid_t pid = fork();
+
+	if (pid == 0)
+		_exit(is_somebody(first));
+	while (pid > 0 && waitpid(pid, &status, 0) < 0)
+		if (errno != EINTR)
+			return true;
+	return status != 0;
 }
 
 /* -- the locks ----------------------------------------------------------------------------------------------------- */
@@ -170,19 +193,57 @@ static void unlock(int fd, uid_t first)
 	(void)fcntl(fd, F_OFD_SETLK, &l);
 }
 
+/* Seconds since the machine's start, by which a stamp in the file of the locks is told; never 0. */
+static uint64_t stamp_now(void)
+{
+	struct timespec now;
+
+	(void)clock_gettime(CLOCK_BOOTTIME, &now);
+	return (uint64_t)now.tv_sec + 1;
+}
+
+static off_t stamp_place(uid_t first)
+{
+	return (off_t)first * (off_t)sizeof(uint64_t);
+}
+
+/* That nobody has the numbers is remembered for a while: a name service takes longer than all else of a lease. */
+static bool is_known_free(int fd, uid_t first)
+{
+	uint64_t stamp = 0, now = stamp_now();
+
+	return pread(fd, &stamp, sizeof(stamp), stamp_place(first)) == sizeof(stamp) && stamp > 0 && stamp <= now &&
+	       now - stamp < FREE_SECONDS;
+}
+
+static void remember_free(int fd, uid_t first)
+{
+	uint64_t stamp = stamp_now();
+
+	(void)!pwrite(fd, &stamp, sizeof(stamp), stamp_place(first));
+}
+
 /* 0: ours; 1: not to be had. */
 static int try_lease(int fd, uid_t first)
 {
 	int r = lock(fd, first);
 
-	if (r != 0)
+	if (r != 0 || is_known_free(fd, first))
 		return r;
-	for (uid_t id = first; id < first + UIDS_PER_LEASE; id++)
-		if (is_somebody(id)) {
-			unlock(fd, first);
-			return 1;
-		}
+	if (ask_for_somebody(first)) {
+		unlock(fd, first);
+		return 1;
+	}
+	remember_free(fd, first);
 	return 0;
+}
+
+/* Kernels that start at the same time look in different places first, but not in many: what was free before is known. */
+static unsigned place_of(unsigned i, unsigned leases)
+{
+	unsigned near = MIN(leases, NEAR_LEASES);
+
+	return i < near ? ((unsigned)getpid() + i) % near : i;
 }
 
 int uids_lease(const char *directory, const struct uids_range *range, struct uids *ret, struct error *err)
@@ -199,8 +260,7 @@ int uids_lease(const char *directory, const struct uids_range *range, struct uid
 	if (fd < 0)
 		return fd;
 	for (unsigned i = 0; i < leases; i++) {
-		/* Kernels that start at the same time look in different places first. */
-		uid_t first = r.first + ((unsigned)getpid() + i) % leases * UIDS_PER_LEASE;
+		uid_t first = r.first + place_of(i, leases) * UIDS_PER_LEASE;
 		int t = try_lease(fd, first);
 
 		if (t < 0)

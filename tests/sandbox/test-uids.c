@@ -5,6 +5,7 @@
 #include <fcntl.h>
 #include <sys/stat.h>
 #include <sys/wait.h>
+#include <time.h>
 #include <unistd.h>
 
 #include "kernel/sandbox/uids.h"
@@ -153,6 +154,43 @@ static void test_numbers_of_users_and_groups_are_passed_over(void **state)
 	assert_int_equal(uids_lease(directory, &taken, &a, &err), -EAGAIN);
 }
 
+/* Seconds since the machine's start for each number, in the file of the locks. */
+static void write_stamp(uid_t first, uint64_t stamp)
+{
+	char path[128];
+	int fd;
+
+	(void)snprintf(path, sizeof(path), "%s/leases", directory);
+	fd = open(path, O_WRONLY);
+	assert_true(fd >= 0);
+	assert_int_equal(pwrite(fd, &stamp, sizeof(stamp), (off_t)(first * sizeof(stamp))), sizeof(stamp));
+	assert_int_equal(close(fd), 0);
+}
+
+static void test_what_was_free_is_remembered_for_an_hour(void **state)
+{
+	const struct uids_range taken = { 1, 3 };
+	struct timespec now;
+	struct uids a;
+	struct error err;
+
+	(void)state;
+	need_numbers();
+	assert_int_equal(clock_gettime(CLOCK_BOOTTIME, &now), 0);
+	/* A lie about "daemon", so that the asking shows. */
+	write_stamp(1, (uint64_t)now.tv_sec + 1);
+	assert_int_equal(uids_lease(directory, &taken, &a, &err), 0);
+	uids_release(&a);
+	write_stamp(1, (uint64_t)now.tv_sec + 7200);
+	assert_int_equal(uids_lease(directory, &taken, &a, &err), -EAGAIN);
+	if (now.tv_sec > 3600) {
+		write_stamp(1, (uint64_t)now.tv_sec - 3600);
+		assert_int_equal(uids_lease(directory, &taken, &a, &err), -EAGAIN);
+	}
+	write_stamp(1, 0);
+	assert_int_equal(uids_lease(directory, &taken, &a, &err), -EAGAIN);
+}
+
 static void test_ranges_that_cannot_be(void **state)
 {
 	static const struct uids_range rows[] = { { 0, 3 }, { 61000, 2 }, { 61000, 0 }, { 4294967295u, 3 }, { 4294967290u, 30 } };
@@ -235,6 +273,7 @@ int main(void)
 		cmocka_unit_test(test_ranges_that_overlap_do_not_collide),
 		cmocka_unit_test(test_a_fork_keeps_the_lease),
 		cmocka_unit_test(test_numbers_of_users_and_groups_are_passed_over),
+		cmocka_unit_test(test_what_was_free_is_remembered_for_an_hour),
 		cmocka_unit_test(test_ranges_that_cannot_be),
 		cmocka_unit_test(test_a_directory_that_others_may_enter_is_refused),
 		cmocka_unit_test(test_fifty_that_start_at_once_get_different_numbers),
