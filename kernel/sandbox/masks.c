@@ -3,8 +3,10 @@
  * masks: what of /proc a tenant sees.
  *
  * Files that programs read at their start (meminfo, stat, loadavg) are there, with what holds for the sandbox; what
- * tells of the
- * machine's other users or lets it be set is covered by nothing, or read-only.
+ * tells of the machine's other users or lets it be set is covered by nothing, or read-only.
+ *
+ * What covers lies in a place that is mounted read-only before anything is taken from it: each copy of a mount has its
+ * flags, and needs no call of its own to get them.
  */
 #include "kernel/sandbox/masks.h"
 
@@ -47,15 +49,17 @@ static int fail(struct error *err, const char *path)
 	return error_set(err, -saved, "cannot cover /proc/%s: %s", path, strerror(saved));
 }
 
-static int remount_readonly(const char *path)
+static int bind_readonly(const char *path)
 {
 	struct mount_attr attr = {.attr_set =
 				      MOUNT_ATTR_RDONLY | MOUNT_ATTR_NOSUID | MOUNT_ATTR_NODEV | MOUNT_ATTR_NOEXEC};
 
-	return mount_setattr(AT_FDCWD, path, 0, &attr, sizeof(attr));
+	return mount(path, path, NULL, MS_BIND | MS_REC, NULL) < 0
+		   ? -1
+		   : mount_setattr(AT_FDCWD, path, 0, &attr, sizeof(attr));
 }
 
-/* An empty file or directory of the new root stands for what is covered. */
+/* An empty file or directory of the place stands for what is covered. */
 static int cover(const char *name, enum cover kind, struct error *err)
 {
 	char path[64];
@@ -66,30 +70,33 @@ static int cover(const char *name, enum cover kind, struct error *err)
 	if (lstat(path, &st) < 0)
 		return errno == ENOENT ? 0 : fail(err, name);
 	if (kind == COVER_READONLY)
-		r = mount(path, path, NULL, MS_BIND | MS_REC, NULL);
+		r = bind_readonly(path);
 	else
 		r = mount(S_ISDIR(st.st_mode) ? PLACE "/directory" : PLACE "/file", path, NULL, MS_BIND, NULL);
-	if (r < 0 || remount_readonly(path) < 0)
-		return fail(err, name);
-	return 0;
+	return r < 0 ? fail(err, name) : 0;
 }
 
-static int cover_with(const char *name, const char *text, struct error *err)
+static int cover_with(const char *name, struct error *err)
 {
 	char path[64], source[64];
-	size_t len = strlen(text);
-	_cleanup_(closep) int fd = -1;
 
 	(void)snprintf(path, sizeof(path), "proc/%s", name);
 	(void)snprintf(source, sizeof(source), PLACE "/%s", name);
-	fd = open(source, O_CREAT | O_WRONLY | O_CLOEXEC | O_EXCL, 0444);
-	if (fd < 0 || write(fd, text, len) != (ssize_t)len || mount(source, path, NULL, MS_BIND, NULL) < 0 ||
-	    remount_readonly(path) < 0)
-		return fail(err, name);
-	return 0;
+	return mount(source, path, NULL, MS_BIND, NULL) < 0 ? fail(err, name) : 0;
 }
 
-static int cover_meminfo(const struct limits *limits, struct error *err)
+static int write_own(const char *name, const char *text, struct error *err)
+{
+	char path[64];
+	size_t len = strlen(text);
+	_cleanup_(closep) int fd = -1;
+
+	(void)snprintf(path, sizeof(path), PLACE "/%s", name);
+	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC | O_EXCL, 0444);
+	return fd < 0 || write(fd, text, len) != (ssize_t)len ? fail(err, name) : 0;
+}
+
+static int write_meminfo(const struct limits *limits, struct error *err)
 {
 	uint64_t bytes = limits->value[LIMIT_memory] != LIMITS_NONE
 			     ? limits->value[LIMIT_memory]
@@ -103,7 +110,7 @@ static int cover_meminfo(const struct limits *limits, struct error *err)
 	    "Cached:                0 kB\nSwapCached:            0 kB\nActive:                0 kB\nInactive:              0 kB\n"
 	    "SwapTotal:             0 kB\nSwapFree:              0 kB\nShmem:                 0 kB\nSlab:                  0 kB\n",
 	    kib, kib, kib);
-	return cover_with("meminfo", text, err);
+	return write_own("meminfo", text, err);
 }
 
 /* As /proc/uptime, which is not covered, tells it: programs reckon from it when a process began. */
@@ -116,7 +123,7 @@ static long long boot_time(void)
 	return (long long)now.tv_sec - up.tv_sec - (now.tv_nsec < up.tv_nsec);
 }
 
-static int cover_stat(struct error *err)
+static int write_stat(struct error *err)
 {
 	long n = sysconf(_SC_NPROCESSORS_ONLN);
 	char text[8192];
@@ -126,43 +133,52 @@ static int cover_stat(struct error *err)
 		len += snprintf(text + len, sizeof(text) - (size_t)len, "cpu%ld 0 0 0 0 0 0 0 0 0 0\n", i);
 	(void)snprintf(text + len, sizeof(text) - (size_t)len,
 		       "intr 0\nctxt 0\nbtime %lld\nprocesses 0\nprocs_running 1\nprocs_blocked 0\n", boot_time());
-	return cover_with("stat", text, err);
+	return write_own("stat", text, err);
+}
+
+static const char *const own_files[] = {"meminfo", "stat", "loadavg", "vmstat"};
+
+static int make_place(const struct limits *limits, struct error *err)
+{
+	int r;
+
+	if (mkdir(PLACE, 0755) < 0 || mkdir(PLACE "/directory", 0555) < 0)
+		return fail(err, PLACE);
+	r = write_own("file", "", err);
+	if (r == 0)
+		r = write_meminfo(limits, err);
+	if (r == 0)
+		r = write_stat(err);
+	if (r == 0)
+		r = write_own("loadavg", "0.00 0.00 0.00 1/1 1\n", err);
+	if (r == 0)
+		r = write_own("vmstat", "pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n", err);
+	return r == 0 && bind_readonly(PLACE) < 0 ? fail(err, PLACE) : r;
 }
 
 /* What is mounted goes on without its names. */
-static void remove_place(void)
+static int remove_place(struct error *err)
 {
-	static const char *const names[] = {"/file", "/meminfo", "/stat", "/loadavg", "/vmstat"};
 	char path[64];
 
-	for (size_t i = 0; i < ARRAY_SIZE(names); i++) {
-		(void)snprintf(path, sizeof(path), PLACE "%s", names[i]);
+	if (umount2(PLACE, MNT_DETACH) < 0)
+		return fail(err, PLACE);
+	for (size_t i = 0; i < ARRAY_SIZE(own_files); i++) {
+		(void)snprintf(path, sizeof(path), PLACE "/%s", own_files[i]);
 		(void)unlink(path);
 	}
+	(void)unlink(PLACE "/file");
 	(void)rmdir(PLACE "/directory");
-	(void)rmdir(PLACE);
+	return rmdir(PLACE) < 0 ? fail(err, PLACE) : 0;
 }
 
 int masks_apply(const struct limits *limits, struct error *err)
 {
-	_cleanup_(closep) int empty = -1;
-	int r = 0;
+	int r = make_place(limits, err);
 
-	if (mkdir(PLACE, 0755) < 0 || mkdir(PLACE "/directory", 0555) < 0)
-		return fail(err, PLACE);
-	empty = open(PLACE "/file", O_CREAT | O_WRONLY | O_CLOEXEC | O_EXCL, 0444);
-	if (empty < 0)
-		return fail(err, PLACE);
 	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(covers); i++)
 		r = cover(covers[i].path, covers[i].cover, err);
-	if (r == 0)
-		r = cover_meminfo(limits, err);
-	if (r == 0)
-		r = cover_stat(err);
-	if (r == 0)
-		r = cover_with("loadavg", "0.00 0.00 0.00 1/1 1\n", err);
-	if (r == 0)
-		r = cover_with("vmstat", "pgpgin 0\npgpgout 0\npswpin 0\npswpout 0\n", err);
-	remove_place();
-	return r;
+	for (size_t i = 0; r == 0 && i < ARRAY_SIZE(own_files); i++)
+		r = cover_with(own_files[i], err);
+	return r < 0 ? r : remove_place(err);
 }
