@@ -137,7 +137,7 @@ int doctor_run(const struct options *o, const struct profile *profile)
 	struct error err;
 
 	paths_launcher(launcher, sizeof(launcher));
-	if (environment_prepare(launcher, o->python, &environment, &err) < 0) {
+	if (environment_start(launcher, o->python, &environment, &err) < 0 || environment_wait(&environment, &err) < 0) {
 		log_error("%s", err.text);
 		return 1;
 	}

@@ -23,7 +23,7 @@ int enclosure_start(struct front *f, struct error *err)
 		f->source.limits = &p->limits;
 	if (!p || p->level == SANDBOX_NONE)
 		return 0;
-	r = environment_prepare(f->source.launcher, f->options->python, &environment, err);
+	r = environment_start(f->source.launcher, f->options->python, &environment, err);
 	if (r == 0)
 		r = sandbox_new(p, &environment, LINK_FD_END, LINK_FD_SOCKET, &f->source.sandbox, err);
 	if (r == 0 && sandbox_why_not(f->source.sandbox)[0])

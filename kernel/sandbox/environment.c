@@ -15,12 +15,34 @@
 #define MAX_ANSWER ((size_t)64 << 10)
 #define RECORD_FD 3
 
+#define ENVIRONMENT_NONE                                                                                               \
+	(struct environment)                                                                                           \
+	{                                                                                                              \
+		.record_fd = -1, .code_fd = -1, .answer_fd = -1, .complaint_fd = -1, .text = BUFFER_INIT(MAX_ANSWER)   \
+	}
+
+static int reap(struct environment *e)
+{
+	int status = -1;
+
+	while (e->pid > 0 && waitpid(e->pid, &status, 0) < 0 && errno == EINTR)
+		continue;
+	e->pid = 0;
+	closep(&e->answer_fd);
+	closep(&e->complaint_fd);
+	e->answer_fd = e->complaint_fd = -1;
+	return status;
+}
+
 void environment_deinit(struct environment *e)
 {
+	if (e->pid > 0)
+		(void)kill(e->pid, SIGKILL);
+	(void)reap(e);
 	buffer_deinit(&e->text);
 	closep(&e->record_fd);
 	closep(&e->code_fd);
-	*e = (struct environment){.record_fd = -1, .code_fd = -1};
+	*e = ENVIRONMENT_NONE;
 }
 
 static _Noreturn void ask(const char *launcher, const char *python, int record_fd, int out_fd, int err_fd)
@@ -79,38 +101,44 @@ static int finish(struct environment *e, struct error *err)
 	return 0;
 }
 
-int environment_prepare(const char *launcher, const char *python, struct environment *ret, struct error *err)
+int environment_start(const char *launcher, const char *python, struct environment *ret, struct error *err)
 {
-	_cleanup_(buffer_deinitp) struct buffer complaint = BUFFER_INIT(4096);
-	struct environment e = {.launcher = launcher, .record_fd = -1, .code_fd = -1, .text = BUFFER_INIT(MAX_ANSWER)};
-	_cleanup_(closep) int out = -1, errors = -1;
-	int pair[2], complaints[2], status = -1, r = 0;
-	pid_t pid;
+	struct environment e = ENVIRONMENT_NONE;
+	int pair[2], complaints[2];
 
+	e.launcher = launcher;
 	e.record_fd = memfd_create("husk-record", MFD_CLOEXEC | MFD_ALLOW_SEALING);
 	if (e.record_fd < 0 || pipe2(pair, O_CLOEXEC) < 0 || pipe2(complaints, O_CLOEXEC) < 0)
 		return error_set(err, -errno, "cannot make a pipe: %s", strerror(errno));
-	out = pair[0];
-	errors = complaints[0];
-	pid = fork();
-	if (pid == 0)
+	e.answer_fd = pair[0];
+	e.complaint_fd = complaints[0];
+	e.pid = fork();
+	if (e.pid == 0)
 		ask(launcher, python, e.record_fd, pair[1], complaints[1]);
 	(void)close(pair[1]);
 	(void)close(complaints[1]);
-	if (pid < 0)
-		r = error_set(err, -errno, "cannot start %s: %s", launcher, strerror(errno));
-	if (r == 0)
-		r = read_all(out, &e.text);
-	(void)read_all(errors, &complaint);
-	while (pid > 0 && waitpid(pid, &status, 0) < 0 && errno == EINTR)
-		continue;
-	if (r == 0 && status != 0)
-		r = error_set(err, -ENOENT, "%.*s", (int)complaint.len, complaint.len ? complaint.data : "");
-	if (r == 0)
-		r = finish(&e, err);
-	if (r < 0)
+	if (e.pid < 0) {
+		int r = error_set(err, -errno, "cannot start %s: %s", launcher, strerror(errno));
+
 		environment_deinit(&e);
-	else
-		*ret = e;
-	return r;
+		return r;
+	}
+	*ret = e;
+	return 0;
+}
+
+int environment_wait(struct environment *e, struct error *err)
+{
+	_cleanup_(buffer_deinitp) struct buffer complaint = BUFFER_INIT(4096);
+	int r;
+
+	if (e->pid == 0)
+		return e->executable ? 0 : error_set(err, -ENOENT, "%s --prepare has failed before", e->launcher);
+	r = read_all(e->answer_fd, &e->text);
+	(void)read_all(e->complaint_fd, &complaint);
+	if (r < 0)
+		return error_set(err, r, "the answer of %s --prepare cannot be read: %s", e->launcher, strerror(-r));
+	if (reap(e) != 0)
+		return error_set(err, -ENOENT, "%.*s", (int)complaint.len, complaint.len ? complaint.data : "");
+	return finish(e, err);
 }

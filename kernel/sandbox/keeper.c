@@ -146,9 +146,9 @@ static _Noreturn void deliver(struct keeper *k, int lifeline, int go_fd, int out
 
 /*
  * By a process between, which is born into the control group of v2 with the keeper's rights, and can take the front's id
- * for good.
+ * for good. It ends by itself, and is to be waited for when there is time.
  */
-static int make_holder(struct keeper *k, int lifeline, int go_fd)
+static int make_holder(struct keeper *k, int lifeline, int go_fd, pid_t *ret_between)
 {
 	int birth_fd = k->cgroup ? cgroup_birth_fd(k->cgroup) : -1;
 	struct clone_args args = {.flags = birth_fd >= 0 ? CLONE_INTO_CGROUP : 0,
@@ -169,8 +169,7 @@ static int make_holder(struct keeper *k, int lifeline, int go_fd)
 	else if (read(out[0], &birth, sizeof(birth)) != sizeof(birth))
 		birth = (struct birth){.pid = -1, .error = ESRCH};
 	(void)close(out[0]);
-	if (pid > 0)
-		(void)waitpid(pid, NULL, 0);
+	*ret_between = pid;
 	if (birth.pid < 0)
 		return -birth.error;
 	k->holder = birth.pid;
@@ -182,6 +181,7 @@ static void make(struct keeper *k, enum sandbox_level level, int lifeline)
 {
 	struct error err = {0};
 	int go[2], r = 0;
+	pid_t between = 0;
 
 	k->plan->level = level;
 	if (k->plan->as_root && level >= SANDBOX_FULL_NOCG)
@@ -190,7 +190,7 @@ static void make(struct keeper *k, enum sandbox_level level, int lifeline)
 		report_failure(lifeline, k->plan, LAYER_root, &err);
 		return;
 	}
-	r = make_holder(k, lifeline, go[0]);
+	r = make_holder(k, lifeline, go[0], &between);
 	(void)close(go[0]);
 	if (r < 0) {
 		(void)error_set(&err, r, "cannot make namespaces: %s", strerror(-r));
@@ -200,6 +200,8 @@ static void make(struct keeper *k, enum sandbox_level level, int lifeline)
 		(void)!write(go[1], "", r == 0);
 	}
 	(void)close(go[1]);
+	if (between > 0)
+		(void)waitpid(between, NULL, 0);
 }
 
 static void end_proxy(struct keeper *k)

@@ -289,8 +289,7 @@ static void undo(struct sandbox *s)
 	s->plan.own_workspace[0] = '\0'; /* the keeper has removed it */
 }
 
-static int try_level(struct sandbox *s, enum sandbox_level level, const struct environment *environment,
-		     struct error *err)
+static int try_level(struct sandbox *s, enum sandbox_level level, struct environment *environment, struct error *err)
 {
 	int r;
 
@@ -305,6 +304,8 @@ static int try_level(struct sandbox *s, enum sandbox_level level, const struct e
 	r = take_cgroup(s, level, err);
 	if (r == 0)
 		r = take_workspace(s, err);
+	if (r == 0)
+		r = environment_wait(environment, err);
 	if (r == 0)
 		r = layout_fill(&s->plan, environment, err);
 	if (r == 0)
@@ -332,7 +333,7 @@ static int begin(struct sandbox *s, const struct profile *profile, int n_worker_
 	return take_uids(s, err);
 }
 
-int sandbox_new(const struct profile *profile, const struct environment *environment, int n_worker_fds, int link_fd,
+int sandbox_new(const struct profile *profile, struct environment *environment, int n_worker_fds, int link_fd,
 		struct sandbox **ret, struct error *err)
 {
 	struct sandbox *s = &only;
@@ -343,6 +344,8 @@ int sandbox_new(const struct profile *profile, const struct environment *environ
 		r = try_level(s, level, environment, err);
 		if (r == 0)
 			break;
+		if (!environment->executable)
+			return r; /* no lower level would help */
 		if (level <= lowest)
 			return error_prefix(err, "profile %s allows no level below %s", profile->name,
 					    sandbox_level_names[lowest]);
@@ -390,7 +393,7 @@ static int try_worker(struct sandbox *s, int n_worker_fds, int link_fd, struct e
 	return report.event == HOLDER_SPAWN_FAILED ? explain(s, &report, err) : 0;
 }
 
-void sandbox_try(const struct profile *profile, const struct environment *environment, enum sandbox_level level,
+void sandbox_try(const struct profile *profile, struct environment *environment, enum sandbox_level level,
 		 int n_worker_fds, int link_fd, struct sandbox_trial *ret)
 {
 	struct sandbox *s = &only;

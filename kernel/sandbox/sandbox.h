@@ -3,8 +3,7 @@
  * sandbox: one kernel's sandbox, as its front has it.
  *
  * Order: sandbox_new() before the front reads its key; sandbox_seal() and sandbox_leave_root() before the front serves
- * anybody; sandbox_free() at
- * the end, which leaves nothing.
+ * anybody; sandbox_free() at the end, which leaves nothing.
  */
 #ifndef HUSK_SANDBOX_SANDBOX_H
 #define HUSK_SANDBOX_SANDBOX_H
@@ -21,11 +20,11 @@ struct sandbox;
 
 /*
  * Makes the sandbox at the profile's level, or the next lower one that can be had, down to its minimum; returns when it
- * stands. environment: what runs
- * in it; its descriptors stay open until the end. n_worker_fds: how many sandbox_spawn() will pass; link_fd: the one of
- * them on which a worker waits for its first byte. Forks the keeper.
+ * stands. environment: what runs in it, which may still be looked for; its descriptors stay open until the end.
+ * n_worker_fds: how many sandbox_spawn() will pass; link_fd: the one of them on which a worker waits for its first byte.
+ * Forks the keeper.
  */
-int sandbox_new(const struct profile *profile, const struct environment *environment, int n_worker_fds, int link_fd,
+int sandbox_new(const struct profile *profile, struct environment *environment, int n_worker_fds, int link_fd,
 		struct sandbox **ret, struct error *err) must_check;
 /* Ends everything in it and waits, up to 3 s, until it is cleared away. */
 struct sandbox *sandbox_free(struct sandbox *s);
@@ -40,7 +39,7 @@ struct sandbox_trial {
 	int failed;      /* the layer that was not, -1: none, or it was none of them */
 	struct error error;
 };
-void sandbox_try(const struct profile *profile, const struct environment *environment, enum sandbox_level level,
+void sandbox_try(const struct profile *profile, struct environment *environment, enum sandbox_level level,
 		 int n_worker_fds, int link_fd, struct sandbox_trial *ret);
 
 int sandbox_fd(const struct sandbox *s); /* readable: there is an event */
