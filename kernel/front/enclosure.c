@@ -48,8 +48,10 @@ static void spawned(struct front *f, const struct holder_report *report, int pid
 {
 	if (report->serial != f->worker.serial)
 		return;
-	if (has_layers(f) && worker_adopt(&f->worker, pidfd) == 0)
+	if (has_layers(f) && worker_adopt(&f->worker, pidfd) == 0) {
+		meter_attach(&f->enforce.meter, f->worker.pid);
 		return;
+	}
 	log_error("the worker has not all layers of its sandbox (0x%x)", sandbox_get_layers(f->source.sandbox));
 	worker_kill(&f->worker);
 	life_shutdown(f, 1, false);

@@ -66,6 +66,13 @@ static const struct usage *look(struct front *f, bool all)
 	return meter_read(&e->meter, all || quota_needs_looks(&e->quota.limits, false));
 }
 
+static const struct usage *glance(struct front *f, const struct request *r)
+{
+	struct enforce *e = &f->enforce;
+
+	return meter_glance(&e->meter, needs_looks(e, r) || quota_needs_looks(&e->quota.limits, false));
+}
+
 void enforce_plan(struct front *f)
 {
 	struct enforce *e = &f->enforce;
@@ -181,7 +188,7 @@ void enforce_begin(struct front *f, struct request *r)
 
 	quota_turn_begin(&r->quota, timed_by(r), now);
 	r->began_ticks = processes_now();
-	r->quota.before = *look(f, needs_looks(e, r));
+	r->quota.before = *(e->has_memory_base ? glance(f, r) : look(f, needs_looks(e, r)));
 	r->is_measured = true;
 	if (request_is_turn(r))
 		disk_turn_begins(&e->disk, now);
@@ -218,7 +225,7 @@ void enforce_end(struct front *f, struct request *r)
 		return;
 	r->is_measured = false;
 	r->wall_usec = quota_turn_wall(&r->quota, now);
-	measure(r, look(f, needs_looks(e, r)));
+	measure(r, glance(f, r));
 	for (size_t i = 0; i < f->n_lanes; i++)
 		idle &= running(f, i) == NULL;
 	if (quota_is_spent(&e->quota, &e->meter.total) && !e->spent_told)

@@ -7,12 +7,13 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kernel/sandbox/cgroup.h"
 #include "kernel/sandbox/sandbox.h"
 #include "protocol/base/clock.h"
 
 void meter_init(struct meter *m)
 {
-	*m = (struct meter){ .proc_fd = -1, .stat_fd = -1 };
+	*m = (struct meter){ .proc_fd = -1, .stat_fd = -1, .clock = CLOCK_MONOTONIC };
 }
 
 void meter_deinit(struct meter *m)
@@ -27,15 +28,26 @@ void meter_attach(struct meter *m, pid_t pid)
 {
 	char path[64];
 
+	m->pid = MAX(pid, 0);
+	m->all_at = 0;
+	if (!m->pid || clock_getcpuclockid(m->pid, &m->clock) != 0)
+		m->clock = CLOCK_MONOTONIC;
 	if (m->sandbox)
 		return;
-	m->pid = pid;
 	m->raw = (struct usage){ 0 };
 	m->stat_at = 0;
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	m->stat_fd = open(path, O_RDONLY | O_CLOEXEC);
-	if (clock_getcpuclockid(pid, &m->clock) != 0)
-		m->clock = CLOCK_MONOTONIC; /* not used without stat_fd, and that is a process that has gone */
+}
+
+/* CPU time of the worker; 0: not known. */
+static uint64_t own_time(const struct meter *m)
+{
+	struct timespec t;
+
+	if (m->clock == CLOCK_MONOTONIC || clock_gettime(m->clock, &t) < 0)
+		return 0;
+	return (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
 }
 
 static uint64_t grown(uint64_t total, uint64_t before, uint64_t now)
@@ -78,6 +90,7 @@ void meter_detach(struct meter *m, const struct rusage *used)
 		(void)close(m->stat_fd);
 	m->stat_fd = -1;
 	m->pid = 0;
+	m->clock = CLOCK_MONOTONIC;
 }
 
 /* The command, in brackets, may hold anything, so it is skipped from behind. */
@@ -109,12 +122,12 @@ static int read_stat(int fd, struct usage *u)
  */
 static int read_own(struct meter *m, struct usage *u)
 {
-	struct timespec t;
+	uint64_t used = m->stat_fd < 0 ? 0 : own_time(m);
 
 	*u = m->raw;
-	if (m->stat_fd < 0 || clock_gettime(m->clock, &t) < 0)
+	if (!used)
 		return -ESRCH;
-	u->cpu_usec = (uint64_t)t.tv_sec * USEC_PER_SEC + (uint64_t)t.tv_nsec / 1000;
+	u->cpu_usec = used;
 	if (!m->stat_at || u->cpu_usec - m->stat_at >= METER_STALE_USEC) {
 		m->stat_at = u->cpu_usec;
 		if (read_stat(m->stat_fd, u) < 0)
@@ -159,4 +172,28 @@ int meter_read_others(struct meter *m, uint64_t since, struct usage_others *ret)
 	if (m->sandbox)
 		return sandbox_read_others(m->sandbox, since, ret);
 	return open_proc(m) < 0 ? -ESRCH : usage_read_others(m->proc_fd, getpid(), m->pid, since, ret);
+}
+
+/* Without groups each process is read: not for turns of less than a millisecond, one after the other. */
+static bool is_fresh(struct meter *m)
+{
+	uint64_t used = own_time(m), wall = clock_monotonic_usec();
+
+	if (m->all_at && used && used - m->all_at < METER_STALE_USEC && wall - m->all_wall < METER_STALE_WALL_USEC)
+		return true;
+	m->all_at = used;
+	m->all_wall = wall;
+	return false;
+}
+
+const struct usage *meter_glance(struct meter *m, bool all)
+{
+	struct cgroup *group = m->sandbox ? sandbox_cgroup(m->sandbox) : NULL;
+	struct usage now;
+
+	if (!m->sandbox || (!group && !is_fresh(m)))
+		return meter_read(m, all);
+	if (group && cgroup_glance(group, &now) == 0)
+		account(m, &now);
+	return &m->total;
 }

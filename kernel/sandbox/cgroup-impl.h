@@ -67,6 +67,11 @@ struct cgroup {
 	bool is_eased; /* v2: the kernel's threshold is above soft */
 	uint64_t processes;
 	uint64_t peak; /* the highest seen, where the kernel keeps none */
+	struct {
+		struct usage usage;
+		uint64_t current; /* of memory, with */
+		uint64_t cache;
+	} seen; /* when all was read last */
 };
 
 /* cgroup.c */

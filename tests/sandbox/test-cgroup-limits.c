@@ -173,6 +173,26 @@ static void test_memory_in_use_cannot_be_forbidden(void **state)
 	finish(c);
 }
 
+static void test_a_glance_sees_what_has_changed(void **state)
+{
+	struct cgroup *c = make("test-glance");
+	struct usage all = { 0 }, seen = { 0 };
+
+	(void)state;
+	assert_int_equal(cgroup_read_usage(c, &all), 0);
+	assert_int_equal(cgroup_glance(c, &seen), 0);
+	assert_int_equal(seen.memory_peak_bytes, all.memory_peak_bytes);
+	assert_int_equal(seen.processes, 0);
+	(void)start_in(c, hold_200_mib, &(int){ 0 });
+	assert_int_equal(cgroup_glance(c, &seen), 0);
+	assert_int_equal(seen.processes, 1);
+	assert_true(seen.memory_bytes >= 200 * MIB);
+	assert_true(seen.memory_peak_bytes >= 200 * MIB);
+	assert_true(seen.cpu_usec > all.cpu_usec);
+	assert_true(seen.cpu_user_usec + seen.cpu_system_usec <= seen.cpu_usec);
+	finish(c);
+}
+
 static void test_a_kill_for_memory_is_counted(void **state)
 {
 	struct cgroup *c = make("test-hard");
@@ -396,6 +416,7 @@ int main(void)
 		TEST(test_a_threshold_that_was_crossed_before_is_told),
 		TEST(test_an_event_that_cannot_be_had_is_told),
 		TEST(test_memory_in_use_cannot_be_forbidden),
+		TEST(test_a_glance_sees_what_has_changed),
 		TEST(test_a_kill_for_memory_is_counted),
 		TEST(test_a_threshold_gives_way_until_memory_is_below_it),
 		TEST(test_the_cache_of_files_is_no_memory),
