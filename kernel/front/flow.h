@@ -42,7 +42,7 @@ bool flow_part(struct flow *w, size_t bytes);
 /* One that a person answers. alone: nothing else waits for an answer; then a small one is published after the head too. */
 bool flow_question(struct flow *w, size_t bytes, bool alone);
 
-/* So much is beyond the limit already when it is announced. Then, without it having been read: */
+/* So much will be beyond the limit, which is seen when it is announced. Then, as it comes, or without its ever coming: */
 bool flow_is_beyond(const struct flow *w, size_t bytes, bool strict);
 void flow_left_out(struct flow *w, size_t bytes, unsigned messages);
 

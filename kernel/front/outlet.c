@@ -193,11 +193,20 @@ bool outlet_refuses(struct front *f, const struct lane *lane, size_t bytes)
 	bytes -= MIN(bytes, OVERHEAD_BYTES);
 	if (!is_beyond(f, r, w, bytes))
 		return false;
-	flow_left_out(w, bytes, 1);
-	count(f, r, w, bytes, 1);
+	flow_left_out(w, 0, 1);
+	count(f, r, w, 0, 1);
 	if (r && !is_mute(f, r) && leftover_of(f, r))
 		leftover_unread(r->leftover);
 	return true;
+}
+
+void outlet_skipped(struct front *f, const struct lane *lane, size_t bytes)
+{
+	struct request *r = owner(f, lane->current ? lane->current->turn : 0);
+	struct flow *w = r ? &r->flow : &f->outlet.background;
+
+	flow_left_out(w, bytes, 0);
+	count(f, r, w, bytes, 0);
 }
 
 size_t outlet_frame_limit(const struct front *f)

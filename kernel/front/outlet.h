@@ -38,8 +38,9 @@ bool outlet_publish(struct front *f, uint32_t turn, const char *topic, struct ou
 bool outlet_question(struct front *f, uint32_t turn, size_t bytes, bool alone);
 /* The reply of a cell is to contain so many bytes that its code has made. False: it is to leave without them. */
 bool outlet_reply(struct front *f, struct request *r, size_t bytes);
-/* A frame of output with a body of so many bytes has begun. True: it is beyond the limit, counted, and not worth keeping. */
+/* A frame of output with a body of so many bytes has begun. True: that is beyond the limit, and not worth keeping. */
 bool outlet_refuses(struct front *f, const struct lane *lane, size_t bytes);
+void outlet_skipped(struct front *f, const struct lane *lane, size_t bytes); /* so many of it have come */
 /* The largest body of a frame that is no output but may contain some: LINK_MAX_BODY without a limit of output. */
 size_t outlet_frame_limit(const struct front *f);
 /* Nothing more of this turn: says what was left out, and publishes what was kept of its end. Again: nothing. */

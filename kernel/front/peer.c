@@ -27,7 +27,7 @@ void peer_deinit(struct peer *p)
 	buffer_deinit(&p->in);
 	buffer_deinit(&p->out);
 	p->fd = p->out_fd = -1;
-	p->in_used = p->skip = 0;
+	p->in_used = p->skip = p->skipped = 0;
 	p->is_accepted = false;
 }
 
@@ -71,6 +71,7 @@ static void skip_some(struct peer *p)
 
 	p->in_used += n;
 	p->skip -= n;
+	p->skipped += n;
 }
 
 void peer_skip(struct peer *p, const struct peer_frame *large)
@@ -78,6 +79,14 @@ void peer_skip(struct peer *p, const struct peer_frame *large)
 	p->is_accepted = false;
 	p->skip = LINK_HEADER_SIZE + (size_t)large->body_len;
 	skip_some(p);
+}
+
+size_t peer_take_skipped(struct peer *p)
+{
+	size_t n = p->skipped;
+
+	p->skipped = 0;
+	return n;
 }
 
 bool peer_is_inside(const struct peer *p)

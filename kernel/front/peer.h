@@ -13,6 +13,7 @@ struct peer {
 	size_t in_used;    /* bytes of "in" already handed out */
 	bool is_accepted;  /* the large frame that is being read */
 	size_t skip;       /* bytes to come of one that is not */
+	size_t skipped;    /* bytes that have come, and nobody has asked for */
 	struct buffer out; /* not yet written */
 	int out_fd;        /* descriptor that rides with the next bytes; -1 */
 };
@@ -41,6 +42,7 @@ enum {
 int peer_next(struct peer *p, struct peer_frame *ret, struct error *err) must_check;
 /* After PEER_LARGE: the frame is read, but not kept. */
 void peer_skip(struct peer *p, const struct peer_frame *large);
+size_t peer_take_skipped(struct peer *p); /* bytes that have come since the last call */
 bool peer_is_inside(const struct peer *p); /* of a frame a part is still to come */
 
 /* Writing: append a body between begin and end; end sends what the socket takes and keeps the rest. */

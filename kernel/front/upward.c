@@ -566,6 +566,7 @@ static int judge_large(struct front *f, struct lane *lane, const struct peer_fra
 int upward_service(struct front *f, struct lane *lane)
 {
 	struct error err = { 0 };
+	size_t skipped;
 	int filled, r = 0;
 
 	if (f->violation.code) {
@@ -588,6 +589,9 @@ int upward_service(struct front *f, struct lane *lane)
 		if (r < 0)
 			break;
 	}
+	skipped = peer_take_skipped(&lane->peer);
+	if (skipped)
+		outlet_skipped(f, lane, skipped);
 	if (r < 0)
 		life_violation(f, &err);
 	else if (filled < 0 && lane->kind != LANE_MAIN)

@@ -284,7 +284,7 @@ static void test_a_large_frame_can_be_skipped(void **state)
 	struct peer_frame frame;
 	struct error err;
 	struct pair p;
-	size_t done = 0, n_large = 0;
+	size_t done = 0, n_large = 0, exit_len;
 	int r = 0;
 
 	(void)state;
@@ -292,7 +292,9 @@ static void test_a_large_frame_can_be_skipped(void **state)
 	(void)fcntl(p.other, F_SETFL, O_NONBLOCK);
 	append_large(&out);
 	append_large(&out);
+	exit_len = out.len;
 	append_exit(&out, 7);
+	exit_len = out.len - exit_len;
 	while (r != PEER_FRAME) {
 		ssize_t n = done < out.len ? write(p.other, out.data + done, MIN(out.len - done, (size_t)100000)) : 0;
 
@@ -309,6 +311,8 @@ static void test_a_large_frame_can_be_skipped(void **state)
 	}
 	assert_int_equal(frame.type, LINK_EXIT);
 	assert_int_equal(n_large, 2);
+	assert_int_equal(peer_take_skipped(&p.peer), out.len - exit_len);
+	assert_int_equal(peer_take_skipped(&p.peer), 0);
 	assert_false(peer_is_inside(&p.peer));
 	close_pair(&p);
 }
