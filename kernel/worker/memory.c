@@ -329,7 +329,7 @@ static void open_for_turn(void)
 {
 	uint64_t soft = floor_now();
 
-	if (state.is_pressed || state.lowered_turn == state.turn) {
+	if (state.is_pressed || turn_limit() < state.limit) {
 		uint64_t now = data_size();
 
 		state.is_pressed = now + BREATH > soft;
