@@ -169,6 +169,7 @@ int peer_flush(struct peer *p)
 	}
 	if (p->out.size > KEEP_SIZE)
 		buffer_deinit(&p->out);
+	p->n_asked = 0;
 	return 0;
 }
 

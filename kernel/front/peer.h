@@ -15,6 +15,7 @@ struct peer {
 	size_t skip;       /* bytes to come of one that is not */
 	size_t skipped;    /* bytes that have come, and nobody has asked for */
 	struct buffer out; /* not yet written */
+	unsigned n_asked;  /* answers that the worker wants, since "out" was empty */
 	int out_fd;        /* descriptor that rides with the next bytes; -1 */
 };
 

@@ -334,6 +334,21 @@ def test_scribbled_ring(respawning: Client, what: str) -> None:
     survives(respawning)
 
 
+QUESTIONS = {
+    "control": "frame(ASK, b'\\x93' + u32(1) + text('control') + text('{}'))",
+    "history": "frame(ASK, b'\\x93' + u32(1) + text('history') + text('{\"hist_access_type\": \"tail\", \"n\": 1000}'))",
+    "input": "frame(ASK_INPUT, b'\\x93' + u32(1) + text('?') + b'\\xc2')",
+}
+
+
+@pytest.mark.parametrize("what", QUESTIONS)
+def test_answers_that_nobody_reads_are_bounded(respawning: Client, what: str) -> None:
+    respawning.request("debug_request", {"padding": "x" * 60_000}, channel="control")
+    code = f"one = {QUESTIONS[what]}\nuntil = time.monotonic() + 3\nwhile time.monotonic() < until: tell(one * 100)\nos._exit(0)"
+    assert_crashed(respawning.execute(PRELUDE + code, timeout=60))
+    survives(respawning)
+
+
 FLOODS = {
     "prints": "while True: print('x' * 1000)",
     "fd 1": "while True: os.write(1, b'x' * 65536)",
