@@ -74,7 +74,7 @@ struct cgroup {
 	} seen; /* when all was read last */
 };
 
-/* cgroup.c */
+/* cgroup-usage.c */
 int cgroup_read_memory(const struct cgroup *c, uint64_t *ret) must_check; /* without the cache of files */
 
 /* cgroup-limits.c */
