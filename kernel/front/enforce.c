@@ -215,19 +215,26 @@ static void measure(struct request *r, const struct usage *now)
 	r->used.cpu_user_usec = r->used.cpu_usec - r->used.cpu_system_usec;
 }
 
+static bool is_idle(struct front *f)
+{
+	for (size_t i = 0; i < f->n_lanes; i++)
+		if (running(f, i))
+			return false;
+	return true;
+}
+
 void enforce_end(struct front *f, struct request *r)
 {
 	struct enforce *e = &f->enforce;
 	uint64_t now = clock_monotonic_usec();
-	bool idle = true;
+	bool idle;
 
 	if (!r->is_measured)
 		return;
 	r->is_measured = false;
 	r->wall_usec = quota_turn_wall(&r->quota, now);
 	measure(r, glance(f, r));
-	for (size_t i = 0; i < f->n_lanes; i++)
-		idle &= running(f, i) == NULL;
+	idle = is_idle(f);
 	if (quota_is_spent(&e->quota, &e->meter.total) && !e->spent_told)
 		e->quota.look_at = 0;
 	if (idle && cause_is_limit(&r->cause) && !cause_is_disk(&r->cause))
@@ -237,6 +244,12 @@ void enforce_end(struct front *f, struct request *r)
 	if (idle && f->worker.pid)
 		quota_idle_begin(&e->quota, &e->meter.total, now);
 	enforce_plan(f);
+}
+
+void enforce_failed(struct front *f, const struct request *r)
+{
+	if (is_idle(f) && quota_is_crowded(&f->enforce.quota, &r->used))
+		children_end_with(f, r);
 }
 
 void enforce_waits(struct front *f, struct request *r, bool waits)

@@ -48,6 +48,7 @@ const struct cause *enforce_spent(const struct front *f);
 void enforce_begin(struct front *f, struct request *r); /* it is in the worker */
 void enforce_last_look(const struct front *f, struct request *r); /* it is about to end: what it has published was too much? */
 void enforce_end(struct front *f, struct request *r);   /* it is not any more: what it used is measured */
+void enforce_failed(struct front *f, const struct request *r); /* that was with an error */
 void enforce_waits(struct front *f, struct request *r, bool waits); /* for an answer of its client */
 void enforce_debugger(struct front *f, bool stopped);
 

@@ -468,6 +468,8 @@ int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame
 		append_reply(&content, f, request, &r);
 	how.status = r.status == LINK_STATUS_OK ? "ok" : "error";
 	(void)lane_end_current(f, lane);
+	if (r.status == LINK_STATUS_ERROR)
+		enforce_failed(f, request);
 	interrupt_over(f, request);
 	/* Before the reply: what a client sends after it has seen the error runs (wire.md 7.8). */
 	if (r.status == LINK_STATUS_ERROR && request->stop_on_error && !request->silent)

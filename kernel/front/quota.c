@@ -131,6 +131,13 @@ void quota_init(struct quota *q, const struct limits *limits, unsigned n_process
 	*q = (struct quota){ .limits = *limits, .percent = (unsigned)MIN(all, share), .look_at = USEC_NEVER };
 }
 
+bool quota_is_crowded(const struct quota *q, const struct usage *usage)
+{
+	uint64_t limit = q->limits.value[LIMIT_processes];
+
+	return limit != LIMITS_NONE && usage->processes >= limit - limit / 4;
+}
+
 bool quota_needs_looks(const struct limits *limits, bool memory_is_reported)
 {
 	return limits->value[LIMIT_cpu] != LIMITS_NONE || limits->value[LIMIT_cpu_total] != LIMITS_NONE ||

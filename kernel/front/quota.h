@@ -70,6 +70,8 @@ struct quota {
 uint64_t quota_grace(const struct quota *q);
 uint64_t quota_patience(const struct quota *q); /* after which a turn that has too much memory is not waited for any longer */
 void quota_init(struct quota *q, const struct limits *limits, unsigned n_processors);
+/* Whether it has nearly as many processes as it may. */
+bool quota_is_crowded(const struct quota *q, const struct usage *usage);
 /* Whether anything of it has to be looked at while a turn runs. */
 bool quota_needs_looks(const struct limits *limits, bool memory_is_reported);
 /* A total of CPU time or output was reached; sets spent. */

@@ -323,6 +323,7 @@ print("after")
 @pytest.mark.differs("the child becomes a second kernel")
 @pytest.mark.parametrize("end", ["sys.exit(0)", "sys.exit(7)", "1/0", "pass", "os._exit(5)"])
 def test_25_fork_and_exit_in_the_child(client: Client, end: str) -> None:
+    client.execute("get_ipython()").ok()
     code = f"""
 import os, sys
 pid = os.fork()
@@ -335,6 +336,8 @@ else:
     turn = client.execute(code).ok()
     status = {"sys.exit(0)": 0, "sys.exit(7)": 7, "1/0": 1, "pass": 0, "os._exit(5)": 5}[end]
     assert f"status {status}\n" in turn.stdout
+    assert ("ZeroDivisionError: division by zero" in turn.stderr) == (end == "1/0")
+    assert "---->" not in turn.stderr  # plainly, as at a program's end
     client.barrier()
     assert len([m for m in client.log if m.channel == "shell" and m.parent_id == turn.msg_id]) == 1
     assert client.execute("6*7").ok().result == "42"

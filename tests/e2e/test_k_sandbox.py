@@ -264,6 +264,10 @@ def limited_at(start_kernel: Any, tmp_path: Path, possible: dict[str, Any]) -> C
     return begin
 
 
+# Processes that a session sees; those that it has not waited for do not count. An error: one has just gone.
+N_ALIVE = "import glob; sum(open(p).read().rpartition(')')[2].split()[0] != 'Z' for p in glob.glob('/proc/[0-9]*/stat'))"
+
+
 def assert_kept(client: Any, turn: Any, ename: str) -> None:
     turn.failed(ename)
     assert turn.reply.metadata["husk"]["state"] == "kept"
@@ -300,8 +304,15 @@ time.sleep(30)
 """
     assert_kept(client, client.execute(code), "WallTimeLimitExceeded")
     client.execute("signal.signal(signal.SIGCHLD, signal.SIG_DFL)").ok()
-    count = "len([p for p in os.listdir('/proc') if p.isdigit()])"
-    wait_until(lambda: client.execute(count).ok().result == "1", "the worker alone")
+    wait_until(lambda: client.execute(N_ALIVE).result == "1", "the worker alone")
+
+
+@pytest.mark.parametrize("level", ["full", "full-nocg"])
+def test_a_fork_bomb_does_not_outlive_its_error(limited_at: Callable[..., Any], level: str) -> None:
+    """Each of its processes would fork again, as soon as another one ends."""
+    client = limited_at(level, processes="40", memory="256 MiB")
+    assert_kept(client, client.execute("for n in range(10**5): os.fork()", timeout=60), "BlockingIOError")
+    wait_until(lambda: client.execute(N_ALIVE).result == "1", "the worker alone")
 
 
 @pytest.mark.stderr("the processes beside the worker have [0-9]+ MiB of the kernel's memory, .*killing")

@@ -34,6 +34,17 @@ static void assert_cause(const struct cause *c, enum ring_reason reason, uint64_
 	assert_int_equal(c->used, used);
 }
 
+static void test_a_kernel_is_crowded_from_three_quarters_of_its_processes_on(void **state)
+{
+	const struct quota forty = kernel_with(LIMIT_processes, 40, 2), none = kernel_with(LIMIT_wall, SEC, 2);
+	const struct usage few = { .processes = 29 }, many = { .processes = 30 }, most = { .processes = UINT64_MAX - 1 };
+
+	(void)state;
+	assert_false(quota_is_crowded(&forty, &few));
+	assert_true(quota_is_crowded(&forty, &many));
+	assert_false(quota_is_crowded(&none, &most));
+}
+
 static void test_without_limits_nothing_is_due(void **state)
 {
 	struct quota_turn t = { .limits = LIMITS_UNLIMITED };
@@ -287,6 +298,7 @@ static void test_a_spent_kernel_that_rests_is_left_alone(void **state)
 int main(void)
 {
 	const struct CMUnitTest tests[] = {
+		cmocka_unit_test(test_a_kernel_is_crowded_from_three_quarters_of_its_processes_on),
 		cmocka_unit_test(test_without_limits_nothing_is_due),
 		cmocka_unit_test(test_wall_time_is_over_at_its_deadline),
 		cmocka_unit_test(test_a_request_that_is_no_turn_has_the_time_of_a_service),

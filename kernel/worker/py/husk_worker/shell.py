@@ -235,8 +235,12 @@ class ZMQInteractiveShell(InteractiveShell):
         return _NO_TEE
 
     def showtraceback(self, exc_tuple: "tuple | None" = None, *args: object, **kwargs: object) -> None:
-        """As IPython's, with the memory that it takes."""
-        errors.make_room(exc_tuple[1] if exc_tuple else sys.exc_info()[1])
+        """As IPython's, with the memory that it takes. In a forked child plainly, as at a program's end: each would take that memory."""
+        error = exc_tuple[1] if exc_tuple else sys.exc_info()[1]
+        errors.make_room(error)
+        if _husk.in_child():
+            self._showtraceback(type(error), error, errors.report(errors.without_machinery(error))[2])
+            return
         super().showtraceback(exc_tuple, *args, **kwargs)
 
     def _showtraceback(self, etype: type, evalue: BaseException, stb: list) -> None:
