@@ -9,6 +9,7 @@
 
 #include <stdio.h>
 
+#include "kernel/sandbox/processes.h"
 #include "protocol/base/log.h"
 #include "protocol/link/reason.h"
 #include "protocol/wire/json.h"
@@ -24,6 +25,7 @@ void request_start(struct front *f, struct request *r)
 {
 	execute_announce(f);
 	r->started_usec = clock_monotonic_usec();
+	r->began_ticks = processes_now();
 	clock_iso8601(clock_realtime_usec(), r->started_iso);
 }
 

@@ -15,7 +15,6 @@
 #include "kernel/front/front.h"
 #include "kernel/front/turn-limits.h"
 #include "kernel/sandbox/cgroup.h"
-#include "kernel/sandbox/processes.h"
 #include "kernel/sandbox/sandbox.h"
 #include "protocol/base/log.h"
 #include "protocol/wire/json.h"
@@ -187,7 +186,6 @@ void enforce_begin(struct front *f, struct request *r)
 	bool is_held;
 
 	quota_turn_begin(&r->quota, timed_by(r), now);
-	r->began_ticks = processes_now();
 	r->quota.before = *(e->has_memory_base ? glance(f, r) : look(f, needs_looks(e, r)));
 	r->is_measured = true;
 	if (request_is_turn(r))

@@ -20,6 +20,7 @@ struct request {
 	enum connection_port port;
 	uint32_t turn;          /* 0 until it begins */
 	uint64_t started_usec;  /* monotonic; 0 until it begins */
+	uint64_t began_ticks;   /* the same as processes_now(): before the worker has it */
 	char started_iso[CLOCK_ISO8601_SIZE];
 	uint32_t count;         /* execution count that execute_input said */
 	struct slice code;      /* JSON token, borrowed from the parcel */
@@ -32,7 +33,6 @@ struct request {
 	struct ladder ladder;
 	bool is_measured;       /* it is in the worker, and its clocks run */
 	struct quota_turn quota;
-	uint64_t began_ticks;   /* when it came into the worker, as processes_now() */
 	struct usage used;      /* when it has ended: CPU time of its own, the rest of the kernel */
 	uint64_t wall_usec;
 	struct flow flow;

@@ -463,55 +463,6 @@ def test_shared_memory_is_found_by_a_look(client: Client) -> None:
     assert client.execute("kept").ok().result == "5"
 
 
-# --- what a turn has started ------------------------------------------------------------------------------------------
-
-
-STUBBORN = "['sh', '-c', 'trap \"\" INT TERM; echo 1; while :; do sleep 9; done']"
-
-
-def test_a_limit_ends_what_its_turn_has_started(client: Client) -> None:
-    """In a session of its own too; what an earlier turn has started goes on."""
-    client.execute("import subprocess, time").ok()
-    client.execute("old = subprocess.Popen(['sleep', '99']); time.sleep(0.1)").ok()
-    code = f"new = subprocess.Popen({STUBBORN}, stdout=-1, start_new_session=True); new.stdout.readline(); time.sleep(30)"
-    assert_ended(run(client, code, wall="500 ms"), "WallTimeLimitExceeded", "wall_limit")
-    assert client.execute("new.wait(10), old.poll()").ok().result == "(-9, None)"
-    assert_ended(run(client, code.replace("time.sleep(30)", "\nwhile True: pass"), cpu="500 ms"), "CpuTimeLimitExceeded", "cpu_limit")
-    assert client.execute("new.wait(10), old.poll()").ok().result == "(-9, None)"
-    client.execute("old.kill(); old.wait()").ok()
-
-
-def test_processes_of_a_turn_that_ends_by_itself_go_on(client: Client) -> None:
-    client.execute("import subprocess; p = subprocess.Popen(['sleep', '99'])").ok()
-    client.execute("1/0").failed("ZeroDivisionError")
-    assert client.execute("p.poll() is None").ok().result == "True"
-    client.execute("p.kill(); p.wait()").ok()
-
-
-HOLD = """
-import subprocess, sys, time
-def hold(mib):
-    code = f"import sys; x = bytearray(b'x') * ({mib} << 20); print(1, flush=True); sys.stdin.read()"
-    p = subprocess.Popen([sys.executable, '-c', code], stdin=-1, stdout=-1)
-    p.stdout.readline()
-    return p
-"""
-
-
-@pytest.mark.stderr("the processes beside the worker have [0-9]+ MiB of the kernel's memory, .*killing")
-@pytest.mark.parametrize(("old", "new", "left"), [(10, 250, None), (250, 20, -9)])
-def test_processes_that_have_most_of_the_memory_are_ended(client: Client, old: int, new: int, left: int | None) -> None:
-    """Those of the turn, if that is enough, else all."""
-    client.execute(HOLD).ok()
-    client.execute(f"new = None; old = hold({old}); time.sleep(0.1)").ok()
-    turn = run(client, f"new = hold({new}); time.sleep(30)", memory="200 MiB")
-    assert_ended(turn, "MemoryError", "memory_limit")
-    client.execute("if new: print(new.wait(10))").ok()
-    assert client.execute(f"old.wait(10) if {left} else old.poll()").ok().result == (None if left is None else str(left))
-    run(client, "y = bytearray(b'y') * (30 << 20)", memory="200 MiB").ok()
-    client.execute("old.kill(); old.wait()").ok()
-
-
 # --- output -----------------------------------------------------------------------------------------------------------
 
 
