@@ -89,18 +89,23 @@ class Bench:
             kernel.connect().execute("1+1").ok()
             return time.perf_counter() - begin
 
-    def cell(self, profile: str | None, setup: str, code: str, n: int) -> list[float]:
-        """Seconds of a cell as the front measures it."""
-        with self.kernel(profile) as kernel:
-            kernel.start()
-            client = kernel.connect()
-            client.execute(setup).ok()
-            client.execute(code).ok()
-            walls = []
-            for _ in range(n):
-                begin = time.perf_counter()
-                client.execute(code).ok()
-                walls.append(time.perf_counter() - begin)
+    def cells(self, profile: str, setup: str, code: str, rounds: int, batch: int) -> tuple[list[float], list[float]]:
+        """Seconds of a cell to the client, without a profile and with it: by two kernels that take turns, so that a slower
+        minute of the machine is both's."""
+        with self.kernel(None) as free, self.kernel(profile) as shut_in:
+            clients = []
+            for kernel in (free, shut_in):
+                kernel.start()
+                clients.append(kernel.connect())
+                clients[-1].execute(setup, timeout=60).ok()
+                clients[-1].execute(code, timeout=60).ok()
+            walls: tuple[list[float], list[float]] = ([], [])
+            for _ in range(rounds):
+                for client, seen in zip(clients, walls, strict=True):
+                    for _ in range(batch):
+                        begin = time.perf_counter()
+                        client.execute(code, timeout=60).ok()
+                        seen.append(time.perf_counter() - begin)
             return walls
 
     def limit(self, profile: str, code: str, ename: str, state: str, n: int) -> list[float]:
@@ -153,12 +158,7 @@ def starts(bench: Bench, n: int, profile: str) -> None:
 
 def cells(bench: Bench, n: int, profile: str) -> None:
     for name, (setup, code) in CELLS.items():
-        count = n * 20 if name == "1+1" else max(5, n // 2)
-        without: list[float] = []
-        shut_in: list[float] = []
-        for _ in range(3):
-            without += bench.cell(None, setup, code, count // 3)
-            shut_in += bench.cell(profile, setup, code, count // 3)
+        without, shut_in = bench.cells(profile, setup, code, n, 30 if name == "1+1" else 1)
         print(f"{name + ', no profile':46}{milliseconds(without)}")
         print(f"{name + ', ' + profile:46}{milliseconds(shut_in)}")
         ratio = statistics.median(shut_in) / statistics.median(without) - 1
