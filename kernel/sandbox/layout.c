@@ -18,6 +18,7 @@
 
 #define MAX_ENV (PROFILE_MAX_ENVIRONMENT + 32)
 #define ENV_BYTES (64 << 10)
+#define ZONE_FILE "/etc/localtime"
 #define LAUNCHER_INSIDE "/run/husk/husk-worker"
 #define CORE_INSIDE "/run/husk/husk-core.so"
 
@@ -96,6 +97,14 @@ static bool is_wanted(const char *name)
 	return false;
 }
 
+/* Mostly a link to a file of /usr, which the root makes anew; a file of its own on machines that were set up by copying. */
+static int add_zone(struct sandbox_plan *plan, struct error *err)
+{
+	struct stat st;
+
+	return lstat(ZONE_FILE, &st) == 0 && S_ISREG(st.st_mode) ? add(plan, ZONE_FILE, ZONE_FILE, -1, TREE_OPTIONAL, err) : 0;
+}
+
 static int add_etc(struct sandbox_plan *plan, struct error *err)
 {
 	DIR *dir = opendir("/etc");
@@ -113,6 +122,8 @@ static int add_etc(struct sandbox_plan *plan, struct error *err)
 	}
 	if (dir)
 		(void)closedir(dir);
+	if (r == 0)
+		r = add_zone(plan, err);
 	if (r == 0 && plan->profile->network == PROFILE_NETWORK_HOST)
 		r = add(plan, "/etc/resolv.conf", "/etc/resolv.conf", -1, TREE_OPTIONAL, err);
 	return r;

@@ -3,6 +3,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import json
 import os
 import signal
@@ -20,6 +21,8 @@ pytestmark = [
     pytest.mark.stderr(r"the sandbox has level full-nocg", r"the worker ended with exit code [03]$"),
 ]
 
+MS_BIND, MS_REC, MS_PRIVATE = 4096, 16384, 1 << 18
+CLONE_NEWNS = 0x20000
 KERNEL = os.environ.get("HUSK_KERNEL", "husk-kernel")
 # What must be there, by level; the doctor's table has the same names.
 NAMESPACED = ["namespaces", "id_map", "root", "proc", "workspace", "network", "session", "rlimits", "user"]
@@ -330,3 +333,25 @@ def test_without_a_fault_the_same_start_runs_it(
     assert sandbox_of(client)["level"] == level
     client.execute("1").ok()
     assert (open_directory / "work/ran").exists()
+
+
+def test_the_time_zone_of_a_machine_whose_localtime_is_no_link(start_kernel: Any, tmp_path: Path, possible: dict[str, Any]) -> None:
+    need(possible, "full-nocg")
+    zone = Path("/usr/share/zoneinfo/Asia/Tokyo")
+    if os.geteuid() != 0 or not zone.exists():
+        pytest.skip("needs root, who may have an /etc of its own, and tzdata")
+    etc = tmp_path / "etc"
+    etc.mkdir(mode=0o755)
+    for name in ("passwd", "group", "nsswitch.conf", "ld.so.cache"):
+        (etc / name).write_bytes(Path("/etc", name).read_bytes())
+    (etc / "localtime").write_bytes(zone.read_bytes())
+    libc = ctypes.CDLL(None, use_errno=True)
+
+    def own_etc() -> None:
+        private = MS_REC | MS_PRIVATE
+        if libc.unshare(CLONE_NEWNS) or libc.mount(None, b"/", None, private, None) or libc.mount(bytes(etc), b"/etc", None, MS_BIND, None):
+            raise OSError(ctypes.get_errno(), "mount")
+
+    args = ["--profile", write_profile(tmp_path), "--python", OPEN_PYTHON]
+    client = start_kernel(args=args, prepare=own_etc).connect()
+    assert client.execute("import time; print(time.strftime('%z'))").stdout == "+0900\n"
