@@ -113,13 +113,29 @@ static int become_root_inside(int go_fd, struct error *err)
 	return 0;
 }
 
-/* No tenant may make a namespace in which it would have capabilities; seccomp refuses it too. */
-static int forbid_nested_namespaces(struct error *err)
+/*
+ * No tenant may make a namespace in which it would have capabilities; seccomp refuses it too. The rest the kernel counts for
+ * the user who started all this as well, whose other programs need theirs.
+ */
+static int bound_namespace(struct error *err)
 {
-	_cleanup_(closep) int fd = open("/proc/sys/user/max_user_namespaces", O_WRONLY | O_CLOEXEC);
+	static const struct {
+		const char *path, *value;
+	} bounds[] = {
+	    {"/proc/sys/user/max_user_namespaces", "0"},
+	    {"/proc/sys/user/max_inotify_instances", "32"},
+	    {"/proc/sys/user/max_inotify_watches", "65536"},
+	};
 
-	if (fd < 0 || write(fd, "0", 1) != 1)
-		return error_set(err, -errno, "cannot forbid further user namespaces: %s", strerror(errno));
+	for (size_t i = 0; i < ARRAY_SIZE(bounds); i++) {
+		_cleanup_(closep) int fd = open(bounds[i].path, O_WRONLY | O_CLOEXEC);
+		size_t len = strlen(bounds[i].value);
+
+		if (fd < 0 && errno == ENOENT && i > 0)
+			continue; /* a kernel without inotify */
+		if (fd < 0 || write(fd, bounds[i].value, len) != (ssize_t)len)
+			return error_set(err, -errno, "cannot write %s: %s", bounds[i].path, strerror(errno));
+	}
 	return 0;
 }
 
@@ -188,7 +204,7 @@ static void set_up_namespaces(struct holder *h, int go_fd, struct error *err)
 
 	done(h, LAYER_namespaces, 0, err); /* this process is in them */
 	done(h, LAYER_id_map, go_fd >= 0 ? become_root_inside(go_fd, err) : map_own_ids(plan, err), err);
-	if (forbid_nested_namespaces(err) < 0)
+	if (bound_namespace(err) < 0)
 		give_up(h, LAYER_namespaces, err);
 	done(h, LAYER_root, plan->as_root ? 0 : rootfs_open_trees(plan, err), err);
 	done(h, LAYER_root, rootfs_build(plan, err), err);

@@ -355,3 +355,20 @@ def test_the_time_zone_of_a_machine_whose_localtime_is_no_link(start_kernel: Any
     args = ["--profile", write_profile(tmp_path), "--python", OPEN_PYTHON]
     client = start_kernel(args=args, prepare=own_etc).connect()
     assert client.execute("import time; print(time.strftime('%z'))").stdout == "+0900\n"
+
+
+INOTIFY = """
+import ctypes, os
+libc = ctypes.CDLL(None)
+made = []
+while len(made) < 1000 and (fd := libc.inotify_init1(0)) >= 0:
+    made.append(fd)
+for fd in made:
+    os.close(fd)
+print(len(made))
+"""
+
+
+def test_watches_of_files_are_bounded_for_the_sandbox_alone(client_at: Callable[[str], Any]) -> None:
+    """The machine counts them by user: one who runs a kernel has 128 for all programs, as Linux comes."""
+    assert client_at("full-nocg").execute(INOTIFY).stdout == "32\n"
