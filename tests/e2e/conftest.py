@@ -224,6 +224,22 @@ def client(kernel: Kernel) -> Client:
     return kernel.connect()
 
 
+@pytest.fixture
+def start_limited(start_kernel: Callable[..., Kernel], tmp_path: Path) -> Callable[..., Kernel]:
+    """Starts kernels of level "none" with these limits."""
+
+    def start(*, args: Any = (), expect_stderr: Any = (), on_output: str = "truncate", **limits: str) -> Kernel:
+        values = "\n".join(f'\t{name} = "{value}";' for name, value in limits.items())
+        file = tmp_path / "limited.conf"
+        file.write_text(
+            'sandbox = { level = "none"; minimum = "none"; };\nnetwork = { policy = "host"; };\n'
+            f'on_output = "{on_output}";\nlimits = {{\n{values}\n}};\n'
+        )
+        return start_kernel(args=["--profile", str(file), *args], expect_stderr=expect_stderr)
+
+    return start
+
+
 @pytest.fixture(scope="session")
 def possible() -> dict[str, Any]:
     """By level of a sandbox, what the doctor has found here: "possible", "steps", "reason"."""

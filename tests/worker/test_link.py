@@ -79,7 +79,7 @@ def test_send_takes_what_it_says(worker: Worker, expression: str, value: object)
         ("(1, -2**63 - 1, None)", "OverflowError: "),
         ("'abc'", "TypeError: the fields of a frame must be a tuple or a list"),
         ("(1, NESTED, None)", "ValueError: a frame is nested deeper than 32 levels"),
-        ("(1, 'x' * (1 << 21), None)", "ValueError: a frame of type ASK (73) with 20"),
+        ("(1, 'x' * (1 << 21), None)", "TooLarge: a frame of type ASK (73) with 20"),
     ],
 )
 def test_what_cannot_be_sent_is_an_error_and_nothing_is_sent(worker: Worker, expression: str, error: str) -> None:
