@@ -209,6 +209,18 @@ def test_a_message_above_the_limit_is_left_out(start_limited: StartLimited) -> N
     assert husk(client.execute("print(1)").ok())["truncated"] is False
 
 
+def test_a_turn_that_has_lowered_its_limit_keeps_its_variables_too(client: Client) -> None:
+    client.execute("from IPython.display import display\nkept = 5").ok()
+    code = "for _ in range(20): display({'text/plain': 'x' * 40_000_000}, raw=True)"
+    assert_ended(run(client, code, output="64 KiB"), "OutputLimitExceeded", "output_limit")
+    subshell = client.request("create_subshell_request", channel="control").content["subshell_id"]
+    limits = {"husk": {"limits": {"output": "64 KiB"}}}
+    msg_id = client.send("execute_request", {"code": code}, header={"subshell_id": subshell}, metadata=limits)
+    assert_ended(client.finish(msg_id, timeout=30), "OutputLimitExceeded", "output_limit")
+    assert client.execute("kept").ok().result == "5"
+    client.request("delete_subshell_request", {"subshell_id": subshell}, channel="control")
+
+
 @pytest.mark.parametrize("n", [100_000, 3_000_000])
 def test_values_in_the_reply_are_output(start_limited: StartLimited, n: int) -> None:
     ask = {"a": f"'x' * {n}", "b": "1"}
