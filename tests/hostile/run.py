@@ -190,6 +190,7 @@ def main() -> int:
         raise SystemExit("hostile: no husk-kernel; name it with --husk")
     if options.husk:
         options.husk = str(Path(options.husk).absolute())
+    os.umask(0o022)  # a user's services may have another, with which profiles are refused
     out = results_file(options)
     contain.enter(options.seconds, (out,) if out >= 0 else ())
     os.environ["HUSK_TEST_PYTHON"] = options.python
