@@ -226,14 +226,14 @@ def run_next(a: Attack) -> None:
     """The next cell asks for the variable of before."""
     wanted = repr(f"canary-{a.program.number}")
     said = a.result.seen.get("state", "")
-    tries = max(a.expect.tries, 2 if SLOW == 1 else 4)
+    tries = a.expect.tries if SLOW == 1 else max(a.expect.tries, 4)
     for n in range(tries):
         begin = time.monotonic()
         turn = a.client.execute("canary if 'canary' in globals() else 'none'", timeout=15 * SLOW)
         took = time.monotonic() - begin
         a.result.seen["next_seconds"] = round(took, 3)
         name = turn.content.get("ename", "")
-        # A fresh worker's first cell makes the shell: on a busy machine that takes longer than the shortest limits.
+        # A fresh worker's first cell makes the shell: on an emulated machine that takes longer than the shortest limits.
         is_slow = name in ("WallTimeLimitExceeded", "CpuTimeLimitExceeded") and a.expect.tries == 1
         if turn.result in (wanted, "'none'") or (a.expect.tries == 1 and not is_slow):
             break
