@@ -14,7 +14,8 @@ from typing import Any
 
 from contain import Groups, upper_of_tmp
 from kernels import (
-    KEPT_TEXT, SLOW, Canaries, HostileKernel, Mode, Sampler, Snapshot, Watcher, described, remove_tree, settle, trouble,
+    KEPT_TEXT, SLOW, Canaries, HostileKernel, Mode, Sampler, Snapshot, Watcher, described, n_descriptors, remove_tree, settle,
+    trouble,
 )
 from husk import SANITIZED, KernelDied, Turn, descendants
 from listeners import Listeners
@@ -366,7 +367,7 @@ def run(place: Place, program: Program) -> Result:
                     attack.fault(f"setting up failed: {turn.content.get('ename')}: {turn.content.get('evalue')}")
             attack.n_before = len(attack.kernel.tree())
             attack.client.n_bytes = attack.client.n_messages = 0
-            sampler.first_fds = len(os.listdir(f"/proc/{attack.kernel.pid}/fd"))
+            sampler.first_fds = n_descriptors(attack.kernel.pid)
             ACTIONS[program.action](attack)
             after_attack(attack)
         except Refused:

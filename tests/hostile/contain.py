@@ -19,6 +19,7 @@ from pathlib import Path
 
 MEMORY = 4 << 30
 TASKS = 2000
+LEAF = "husk-leaf"  # where a kernel's own processes are in a group of v2 that it was given
 INSIDE = "HUSK_HOSTILE_INSIDE"  # in the environment of the runner inside: path of the upper layer of /tmp
 _ROOT = Path("/sys/fs/cgroup")
 _V1 = ("memory", "pids", "cpu", "cpuacct")
@@ -41,6 +42,12 @@ def _own_groups() -> dict[str, Path]:
             if name in _V1:
                 found[name] = _ROOT / name / path.lstrip("/")
     return {name: path for name, path in found.items() if path.is_dir()}
+
+
+def _processes(path: Path) -> set[int]:
+    with contextlib.suppress(OSError):
+        return {int(pid) for pid in (path / "cgroup.procs").read_text().split()}
+    return set()
 
 
 class Groups:
@@ -109,17 +116,19 @@ class Groups:
         found = set()
         for path in self.directories.values():
             for file in path.rglob("cgroup.procs"):
-                with contextlib.suppress(OSError):
-                    found |= {int(pid) for pid in file.read_text().split()}
+                found |= _processes(file.parent)
         return found
 
-    def children(self) -> list[Path]:
-        """Groups below these: what a kernel has made and not removed."""
+    def _below(self) -> list[Path]:
         found = []
         for path in self.directories.values():
             with contextlib.suppress(OSError):
                 found += [p for p in path.rglob("*") if p.is_dir()]
         return found
+
+    def children(self) -> list[Path]:
+        """Groups below these: what a kernel has made and not removed. It cannot leave the group into which it went to make others."""
+        return [p for p in self._below() if p.name != LEAF or _processes(p)]
 
     def remove(self, seconds: float = 5.0) -> list[str]:
         """Kills what is in them and removes them; what could not be removed."""
@@ -130,7 +139,7 @@ class Groups:
                 with contextlib.suppress(ProcessLookupError, PermissionError):
                     os.kill(pid, signal.SIGKILL)
             left = []
-            for path in sorted([*self.children(), *self.directories.values()], key=lambda p: -len(p.parts)):
+            for path in sorted([*self._below(), *self.directories.values()], key=lambda p: -len(p.parts)):
                 try:
                     path.rmdir()
                 except FileNotFoundError:

@@ -257,6 +257,11 @@ def described(process: Process) -> str:
     return process.name
 
 
+def n_descriptors(pid: int) -> int:
+    """How many a process has open. An ordinary user may not list those of a front, but Linux 6.2 and later say their number."""
+    return len(descriptors(pid)) or os.stat(f"/proc/{pid}/fd").st_size
+
+
 class Sampler(threading.Thread):
     """Watches a front from outside: memory, descriptors, processor."""
 
@@ -266,7 +271,8 @@ class Sampler(threading.Thread):
         self.over = threading.Event()
         self.max_rss = 0
         self.max_fds = 0
-        self.first_fds = len(descriptors(pid))
+        self.look()
+        self.first_fds = self.max_fds
 
     def run(self) -> None:
         while not self.over.wait(0.05):
@@ -274,7 +280,8 @@ class Sampler(threading.Thread):
 
     def look(self) -> None:
         self.max_rss = max(self.max_rss, memory(self.pid))
-        self.max_fds = max(self.max_fds, len(descriptors(self.pid)))
+        with contextlib.suppress(OSError):
+            self.max_fds = max(self.max_fds, n_descriptors(self.pid))
 
     def stop(self) -> None:
         self.look()
