@@ -378,6 +378,9 @@ def run(place: Place, program: Program) -> Result:
             attack.fault(str(problem)[:400] or "an assertion failed")
         except Exception as problem:  # what a kernel does must not end the run
             attack.fault(f"{type(problem).__name__}: {problem}"[:400])
+        except BaseException:  # but the run's own end does
+            attack.kernel.kill()
+            raise
         attack.result.seen["log"] = attack.kernel.stderr()[-600:]
         if attack.kernel.process:
             end(attack, sampler or Sampler(attack.kernel.pid), known)

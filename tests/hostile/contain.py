@@ -196,8 +196,8 @@ def upper_of_tmp() -> Path | None:
 
 def enter(seconds: float, keep: tuple[int, ...] = ()) -> None:
     """
-    Executes the program again inside, with the descriptors `keep`, waits at most so long, removes everything, and exits with its
-    code. Returns inside. As an ordinary user it returns at once, with the groups that the user has been given opened for kernels.
+    Executes the program again inside, with the descriptors `keep`, waits little longer than that, removes everything, and exits with
+    its code. Returns inside. As an ordinary user it returns at once, with the groups that the user has been given opened for kernels.
     """
     assert ctypes.CDLL(None).prctl(36, 1, 0, 0, 0) == 0  # orphans of kernels become ours, so that none can hide
     if os.environ.get(INSIDE) == "begin":
@@ -215,7 +215,7 @@ def enter(seconds: float, keep: tuple[int, ...] = ()) -> None:
         command += [sys.executable, *sys.argv]
         process = subprocess.Popen(command, env=os.environ | {INSIDE: "begin"}, preexec_fn=groups.enter, pass_fds=keep)
         try:
-            code = process.wait(seconds)
+            code = process.wait(seconds + 30)  # it ends itself in time
         except subprocess.TimeoutExpired:
             print(f"hostile: not done in {seconds:.0f} s, ended", file=sys.stderr)
             code = 124

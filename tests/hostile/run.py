@@ -210,7 +210,9 @@ def main() -> int:
     chosen = [p for p in programs.load(folders) if not wanted or p.number in wanted]
     directory = Path(tempfile.mkdtemp(prefix="hostile-run-"))
     directory.chmod(0o755)
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    for number, code in ((signal.SIGTERM, 143), (signal.SIGALRM, 124)):
+        signal.signal(number, lambda *_, code=code: sys.exit(code))
+    signal.alarm(int(options.seconds))
     faulthandler.register(signal.SIGUSR1)  # where does it hang?
     begin = time.monotonic()
     results: list[Any] = []
@@ -221,14 +223,16 @@ def main() -> int:
             results[-1].faults += revive(place, options)
             show(results[-1], options.verbose)
     finally:
+        signal.alarm(0)
         table = summary(options, results, place, time.monotonic() - begin)
+        table["not_reached_from"] = chosen[len(results)].number if len(results) < len(chosen) else None
         table["neighbour_faults"] = end_place(place)
         kernels.remove_tree(directory)
-    print(json.dumps(table, indent=1))
-    if out >= 0:
-        data = {"summary": table, "results": [vars(r) for r in results]}
-        with os.fdopen(out, "w") as file:
-            json.dump(data, file, indent=1, default=str)
+        print(json.dumps(table, indent=1))
+        if out >= 0:
+            data = {"summary": table, "results": [vars(r) for r in results]}
+            with os.fdopen(out, "w") as file:
+                json.dump(data, file, indent=1, default=str)
     return 0 if all(r.as_stated or r.skipped for r in results) else 1
 
 

@@ -104,6 +104,8 @@ def hostile(results: Path) -> Outcome:
         row = table[name]
         wrong = f" (not {', '.join(map(str, row['not_as_stated']))})" if row["not_as_stated"] else ""
         parts.append(f"{row['as_stated']} of {row['of']} {label}{wrong}")
+    if table["not_reached_from"]:
+        parts.append(f"ended before {table['not_reached_from']}, after {table['seconds']} s")
     return code == 0, "; ".join(parts)
 
 
