@@ -235,7 +235,7 @@ class ZMQInteractiveShell(InteractiveShell):
         return _NO_TEE
 
     def showtraceback(self, exc_tuple: "tuple | None" = None, *args: object, **kwargs: object) -> None:
-        """As IPython's, with the memory that it takes. In a forked child plainly, as at a program's end: each would take that memory."""
+        """As IPython's, with the memory that it takes; in a forked child plainly: each of many would take that memory."""
         error = exc_tuple[1] if exc_tuple else sys.exc_info()[1]
         errors.make_room(error)
         if _husk.in_child():
