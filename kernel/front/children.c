@@ -5,7 +5,7 @@
  */
 #include "kernel/front/children.h"
 
-#include "kernel/front/front.h"
+#include "kernel/front/state.h"
 #include "kernel/sandbox/processes.h"
 #include "kernel/sandbox/sandbox.h"
 #include "protocol/base/log.h"

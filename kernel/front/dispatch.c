@@ -5,21 +5,23 @@
  * Invariant: request_begin() publishes busy, exactly one of the reply functions sends the reply, request_finish()
  * publishes idle and frees. Whatever a worker does, each request passes all three.
  */
-#include "kernel/front/front.h"
+#include "kernel/front/dispatch.h"
 
 #include <stdio.h>
 
+#include "kernel/front/execute.h"
+#include "kernel/front/info.h"
+#include "kernel/front/intake.h"
+#include "kernel/front/lanes.h"
+#include "kernel/front/life.h"
+#include "kernel/front/metadata.h"
+#include "kernel/front/state.h"
+#include "kernel/front/usage.h"
+#include "kernel/front/uuid.h"
 #include "kernel/sandbox/processes.h"
 #include "protocol/base/log.h"
 #include "protocol/link/reason.h"
 #include "protocol/wire/json.h"
-
-void lane_init(struct lane *lane, enum lane_kind kind)
-{
-	*lane = (struct lane){ .kind = kind, .watch = { .fd = -1 } };
-	peer_init(&lane->peer, -1);
-	queue_init(&lane->queue);
-}
 
 void request_start(struct front *f, struct request *r)
 {
@@ -307,7 +309,7 @@ static void answer_create_subshell(struct front *f, struct request *r)
 	lane->in_use = lane->eager = true;
 	f->n_lanes = MAX(f->n_lanes, (size_t)(lane - f->subshells) + 3);
 	lane->shell = ++f->n_subshells_made;
-	front_new_uuid(lane->id);
+	uuid_new(lane->id);
 	buffer_printf(&content, "{\"status\":\"ok\",\"subshell_id\":\"%s\"}", lane->id);
 	reply_and_finish(f, r, &content);
 }
@@ -572,13 +574,6 @@ void lane_advance_aside(struct front *f, struct lane *lane)
 		else
 			refuse_too_large(f, r);
 	}
-}
-
-struct lane *front_lane(struct front *f, size_t i)
-{
-	if (i < 2)
-		return i ? &f->debug : &f->main;
-	return f->subshells[i - 2].in_use ? &f->subshells[i - 2] : NULL;
 }
 
 struct request *lane_end_current(struct front *f, struct lane *lane)

@@ -7,7 +7,9 @@
 #include <string.h>
 #include <sys/epoll.h>
 
-#include "kernel/front/front.h"
+#include "kernel/front/life.h"
+#include "kernel/front/state.h"
+#include "kernel/front/watch.h"
 #include "kernel/sandbox/environment.h"
 #include "kernel/sandbox/sandbox.h"
 #include "protocol/base/log.h"

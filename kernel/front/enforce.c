@@ -12,8 +12,11 @@
 
 #include "kernel/front/children.h"
 #include "kernel/front/disk-watch.h"
-#include "kernel/front/front.h"
+#include "kernel/front/lanes.h"
+#include "kernel/front/life.h"
+#include "kernel/front/state.h"
 #include "kernel/front/turn-limits.h"
+#include "kernel/front/watch.h"
 #include "kernel/sandbox/cgroup.h"
 #include "kernel/sandbox/sandbox.h"
 #include "protocol/base/log.h"

@@ -1,9 +1,13 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* execute: execute_request to the worker, its reply back, and the reply of a cell whose worker did not live to give one. */
-#include "kernel/front/front.h"
+#include "kernel/front/execute.h"
 
 #include <stdio.h>
 
+#include "kernel/front/dispatch.h"
+#include "kernel/front/metadata.h"
+#include "kernel/front/state.h"
+#include "kernel/front/upward.h"
 #include "protocol/base/log.h"
 #include "protocol/link/reason.h"
 #include "protocol/wire/json.h"

@@ -23,7 +23,15 @@
 #include <sys/syscall.h>
 #include <unistd.h>
 
+#include "kernel/front/dispatch.h"
+#include "kernel/front/execute.h"
+#include "kernel/front/intake.h"
+#include "kernel/front/lanes.h"
+#include "kernel/front/life.h"
 #include "kernel/front/paths.h"
+#include "kernel/front/state.h"
+#include "kernel/front/uuid.h"
+#include "kernel/front/watch.h"
 #include "protocol/base/log.h"
 
 #define MAX_EVENTS 32
@@ -36,41 +44,6 @@
 #define SLICE_NSEC 100000
 #define END_HISTORY_USEC (500 * USEC_PER_MSEC)
 #define MEMORY_LIMIT ((rlim_t)4 << 30) /* of the front itself: above the sum of all its bounds (specs/wire.md 10) */
-
-int front_watch(struct front *f, struct watch *w, int fd, uint32_t events,
-    void (*fn)(struct front *f, struct watch *w, uint32_t events))
-{
-	struct epoll_event e = { .events = events, .data.ptr = w };
-
-	*w = (struct watch){ .fd = fd, .fn = fn, .events = events, .added = true };
-	if (epoll_ctl(f->epoll_fd, EPOLL_CTL_ADD, fd, &e) < 0) {
-		w->added = false;
-		return -errno;
-	}
-	return 0;
-}
-
-/* A descriptor whose other end has closed reports EPOLLHUP even for an empty set, so a paused one leaves epoll. */
-void front_watch_set(struct front *f, struct watch *w, uint32_t events)
-{
-	struct epoll_event e = { .events = events, .data.ptr = w };
-
-	if (w->fd < 0 || w->events == events)
-		return;
-	w->events = events;
-	if (!events && w->added)
-		(void)epoll_ctl(f->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
-	else
-		(void)epoll_ctl(f->epoll_fd, w->added ? EPOLL_CTL_MOD : EPOLL_CTL_ADD, w->fd, &e);
-	w->added = events != 0;
-}
-
-void front_unwatch(struct front *f, struct watch *w)
-{
-	if (w->added)
-		(void)epoll_ctl(f->epoll_fd, EPOLL_CTL_DEL, w->fd, NULL);
-	*w = (struct watch){ .fd = -1 };
-}
 
 static void on_channels(struct front *f, struct watch *w, uint32_t events)
 {
@@ -144,21 +117,6 @@ static void watch_parent(struct front *f)
 		log_warning("cannot watch the process that started this kernel: %s", strerror(errno));
 }
 
-void front_new_uuid(char text[37])
-{
-	unsigned char b[16];
-
-	randombytes_buf(b, sizeof(b));
-	b[6] = (unsigned char)((b[6] & 0x0f) | 0x40);
-	b[8] = (unsigned char)((b[8] & 0x3f) | 0x80);
-	for (size_t i = 0, at = 0; i < sizeof(b); i++) {
-		if (i == 4 || i == 6 || i == 8 || i == 10)
-			text[at++] = '-';
-		(void)snprintf(text + at, 3, "%02x", b[i]);
-		at += 2;
-	}
-}
-
 static void fresh_connection(struct front *f)
 {
 	struct connection *c = &f->connection;
@@ -168,7 +126,7 @@ static void fresh_connection(struct front *f)
 	(void)snprintf(c->ip, sizeof(c->ip), "%s", f->options->ip);
 	if (strcmp(c->transport, "ipc") == 0)
 		(void)snprintf(c->ip, sizeof(c->ip), "%s", f->options->connection_file);
-	front_new_uuid(c->key);
+	uuid_new(c->key);
 	c->key_len = strlen(c->key);
 }
 
@@ -483,7 +441,7 @@ int front_run(const struct options *options, const struct profile *profile)
 	enforce_init(f, profile ? &profile->limits : &unlimited);
 	lane_init(&f->main, LANE_MAIN);
 	lane_init(&f->debug, LANE_DEBUG);
-	front_new_uuid(f->uuid);
+	uuid_new(f->uuid);
 	(void)snprintf(f->ident, sizeof(f->ident), "kernel.%.36s", f->uuid);
 	paths_launcher(launcher, sizeof(launcher));
 	f->source = (struct worker_source){ .launcher = launcher, .python = options->python };

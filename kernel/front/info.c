@@ -1,8 +1,10 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* info: the content of kernel_info_reply (specs/wire.md 7; messaging.rst "Kernel info"), without asking Python. */
+#include "kernel/front/info.h"
+
 #include <stdio.h>
 
-#include "kernel/front/front.h"
+#include "kernel/front/state.h"
 #include "kernel/sandbox/sandbox.h"
 #include "protocol/wire/json.h"
 

@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* intake: what arrives on the five sockets. Bytes are judged here; what is refused is logged and never answered. */
-#include "kernel/front/front.h"
+#include "kernel/front/intake.h"
 
 #include <string.h>
 
+#include "kernel/front/dispatch.h"
+#include "kernel/front/state.h"
 #include "protocol/base/log.h"
 #include "protocol/wire/json.h"
 

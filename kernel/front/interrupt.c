@@ -9,7 +9,9 @@
 #include <signal.h>
 #include <unistd.h>
 
-#include "kernel/front/front.h"
+#include "kernel/front/lanes.h"
+#include "kernel/front/life.h"
+#include "kernel/front/state.h"
 #include "protocol/base/log.h"
 #include "protocol/link/reason.h"
 

@@ -7,6 +7,8 @@
  * end of one that broke the link's rules; a worker that was killed because an interrupt did not come through is always
  * replaced.
  */
+#include "kernel/front/life.h"
+
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
@@ -14,7 +16,13 @@
 #include <sys/socket.h>
 #include <sys/wait.h>
 
-#include "kernel/front/front.h"
+#include "kernel/front/dispatch.h"
+#include "kernel/front/execute.h"
+#include "kernel/front/intake.h"
+#include "kernel/front/lanes.h"
+#include "kernel/front/state.h"
+#include "kernel/front/upward.h"
+#include "kernel/front/watch.h"
 #include "kernel/sandbox/sandbox.h"
 #include "protocol/base/log.h"
 #include "protocol/link/reason.h"

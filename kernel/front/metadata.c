@@ -1,9 +1,11 @@
 /* SPDX-License-Identifier: Apache-2.0 */
 /* metadata: that of execute_reply (wire.md 7.9, limits.md 3). */
+#include "kernel/front/metadata.h"
+
 #include <linux/magic.h>
 #include <sys/vfs.h>
 
-#include "kernel/front/front.h"
+#include "kernel/front/state.h"
 #include "kernel/front/turn-limits.h"
 #include "kernel/sandbox/sandbox.h"
 

@@ -7,7 +7,9 @@
  */
 #include "kernel/front/outlet.h"
 
-#include "kernel/front/front.h"
+#include "kernel/front/lanes.h"
+#include "kernel/front/life.h"
+#include "kernel/front/state.h"
 #include "kernel/sandbox/sandbox.h"
 #include "protocol/base/log.h"
 

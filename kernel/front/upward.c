@@ -3,11 +3,17 @@
  * upward: frames from the worker. Everything here is hostile input: each field is read with a type and a bound, JSON is
  * validated before it is signed, and the first violation ends the worker.
  */
-#include "kernel/front/front.h"
+#include "kernel/front/upward.h"
 
 #include <stdio.h>
 #include <sys/epoll.h>
 
+#include "kernel/front/dispatch.h"
+#include "kernel/front/execute.h"
+#include "kernel/front/intake.h"
+#include "kernel/front/life.h"
+#include "kernel/front/state.h"
+#include "kernel/front/watch.h"
 #include "protocol/base/log.h"
 #include "protocol/link/reason.h"
 #include "protocol/wire/json.h"

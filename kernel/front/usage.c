@@ -3,12 +3,14 @@
  * usage: usage_reply in ipykernel's field names (wire.md 7), read from /proc: the kernel is the front and everything below it.
  * CPU percentages are since the question before, as psutil gives them to ipykernel.
  */
+#include "kernel/front/usage.h"
+
 #include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
 #include <unistd.h>
 
-#include "kernel/front/front.h"
+#include "kernel/front/state.h"
 #include "kernel/sandbox/processes.h"
 #include "protocol/wire/json.h"
 

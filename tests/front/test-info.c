@@ -2,7 +2,8 @@
 /* test-info: what kernel_info_reply and usage_reply say, whatever the worker said about itself. */
 #include "tests/unit/test.h"
 
-#include "kernel/front/front.h"
+#include "kernel/front/info.h"
+#include "kernel/front/usage.h"
 #include "protocol/wire/json.h"
 
 static struct front front;
