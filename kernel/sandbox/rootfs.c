@@ -127,13 +127,22 @@ int rootfs_open_trees(struct sandbox_plan *plan, struct error *err)
 
 /* ---- places ---- */
 
-/* Every component of a path in the new root; the last one too when it is a directory, else an empty file. */
+static int make_last(const char *path, bool directory)
+{
+	int r = directory ? mkdir(path, 0755) : mknod(path, S_IFREG | 0644, 0);
+
+	return r < 0 && errno != EEXIST ? -errno : 0;
+}
+
+/* A directory, or an empty file, in the new root; what is above it too, which is mostly there. */
 static int make_place(const char *target, bool directory)
 {
 	char path[PATH_MAX];
 	size_t len = strlen(target);
-	int fd;
+	int r = make_last(target, directory);
 
+	if (r != -ENOENT)
+		return r;
 	if (len >= sizeof(path))
 		return -ENAMETOOLONG;
 	memcpy(path, target, len + 1);
@@ -143,13 +152,7 @@ static int make_place(const char *target, bool directory)
 			return -errno;
 		*slash = '/';
 	}
-	if (directory)
-		return mkdir(path, 0755) < 0 && errno != EEXIST ? -errno : 0;
-	fd = open(path, O_CREAT | O_WRONLY | O_CLOEXEC | O_NOFOLLOW, 0644);
-	if (fd < 0)
-		return -errno;
-	(void)close(fd);
-	return 0;
+	return make_last(path, directory);
 }
 
 static bool is_directory(int fd)
