@@ -22,6 +22,7 @@
 #include <sys/resource.h>
 
 #include "kernel/worker/interrupt.h"
+#include "kernel/worker/loan.h"
 #include "protocol/link/ring.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -481,6 +482,8 @@ int memory_limit(uint64_t limit, struct error *err)
 	if (r == 0)
 		r = watch_allocators(err);
 	state.is_on = r == 0;
+	if (state.is_on)
+		loan_open();
 	return r;
 }
 
