@@ -155,12 +155,18 @@ static bool is_variable_name(const char *name)
 	return name[0] && !(name[0] >= '0' && name[0] <= '9') && name[strspn(name, chars)] == '\0';
 }
 
+/* It is where the parser stopped, which is told. */
+static bool is_unfinished(const config_setting_t *value)
+{
+	return config_setting_type(value) == CONFIG_TYPE_NONE;
+}
+
 static void read_variable(struct reading *r, const config_setting_t *value)
 {
 	const char *name = config_setting_name(value), *text = config_setting_get_string(value);
 	char **place = &r->p->environment[r->p->n_environment], shown[READING_MAX_SHOWN];
 
-	if (name[0] == PROFILE_TEXT_DUPLICATE)
+	if (name[0] == PROFILE_TEXT_DUPLICATE || is_unfinished(value))
 		return;
 	reading_show(value, shown);
 	if (!is_variable_name(name))
@@ -298,7 +304,7 @@ static void read_member(struct reading *r, const config_setting_t *value, enum s
 	const char *name = config_setting_name(value);
 	enum limit limit = limit_find(slice_str(name));
 
-	if (name[0] == PROFILE_TEXT_DUPLICATE)
+	if (name[0] == PROFILE_TEXT_DUPLICATE || is_unfinished(value))
 		return;
 	for (size_t i = 0; i < SETTING_COUNT; i++)
 		if (setting_rows[i].section == section && strcmp(setting_rows[i].name, name) == 0) {
@@ -336,7 +342,7 @@ static void read_all(struct reading *r, const config_setting_t *root)
 		const config_setting_t *value = config_setting_get_elem(root, (unsigned)i);
 		size_t section = 0;
 
-		if (config_setting_type(value) == CONFIG_TYPE_NONE) /* where the parser stopped */
+		if (is_unfinished(value))
 			continue;
 		while (section < ARRAY_SIZE(section_rows) &&
 		       strcmp(section_rows[section].name, config_setting_name(value)) != 0)

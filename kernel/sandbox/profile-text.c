@@ -6,16 +6,25 @@
 #include <stdbool.h>
 #include <stdio.h>
 #include <string.h>
+#include <strings.h>
 
 #define MAX_DIGITS 18      /* that fit in 64 bits */
 #define MAX_INT_DIGITS 9   /* that the parser takes without a mark */
 #define MAX_SHOWN_NAME 64
+#define BYTE_ORDER_MARK "\xef\xbb\xbf"
 
 struct name {
 	struct slice text;
 	unsigned line;
 	unsigned group;
 	unsigned n_again;
+};
+
+/* A bracket that is open. */
+struct bracket {
+	unsigned group; /* its number */
+	unsigned line;
+	char open, close;
 };
 
 struct scan {
@@ -26,7 +35,7 @@ struct scan {
 	profile_text_report_fn report;
 	void *userdata;
 	bool is_hopeless;
-	unsigned groups[PROFILE_TEXT_MAX_DEPTH + 1]; /* number of the group that is open at each depth */
+	struct bracket brackets[PROFILE_TEXT_MAX_DEPTH + 1]; /* 0: the file */
 	size_t depth;
 	unsigned n_groups;
 	struct name names[PROFILE_TEXT_MAX_NAMES];
@@ -106,8 +115,9 @@ static void take_string(struct scan *s)
 {
 	take(s, 1);
 	while (peek(s, 0) != '"') {
-		if (peek(s, 0) < 0 || peek(s, 0) == '\n') {
-			complain(s, true, "a text that begins here has no end in its line");
+		if (peek(s, 0) < 0 || peek(s, 0) == '\n' || (peek(s, 0) == '\r' && peek(s, 1) == '\n')) {
+			complain(s, false, "a text that begins here has no end in its line");
+			buffer_append_char(s->out, '"');
 			return;
 		}
 		if (peek(s, 0) < ' ' && peek(s, 0) != '\t')
@@ -119,43 +129,73 @@ static void take_string(struct scan *s)
 	take(s, 1);
 }
 
-/* Decimal and hexadecimal numbers; what else the parser might see in them is its syntax error. */
-static void take_number(struct scan *s)
-{
-	size_t n = 0;
-	bool is_hexadecimal = peek(s, 0) == '0' && (peek(s, 1) == 'x' || peek(s, 1) == 'X');
-
-	if (is_hexadecimal)
-		take(s, 2);
-	for (; is_hexadecimal ? is_hex(peek(s, 0)) : is_digit(peek(s, 0)); n++)
-		take(s, 1);
-	if (n > MAX_DIGITS)
-		complain(s, true, "a number has %zu digits; at most %d are allowed", n, MAX_DIGITS);
-	else if (is_hexadecimal)
-		complain(s, false, "hexadecimal numbers are not allowed");
-	else if (n > MAX_INT_DIGITS && peek(s, 0) != '.' && peek(s, 0) != 'L' && peek(s, 0) != 'e' && peek(s, 0) != 'E')
-		buffer_append_char(s->out, 'L');
-	if (peek(s, 0) == '.') /* a fraction is not a number of its own */
-		while (peek(s, 0) == '.' || is_digit(peek(s, 0)))
-			take(s, 1);
-	while (peek(s, 0) == 'L')
-		take(s, 1);
-}
-
-static struct name *find_name(struct scan *s, struct slice text)
-{
-	for (size_t i = 0; i < s->n_names; i++)
-		if (s->names[i].group == s->groups[s->depth] && slice_equal(s->names[i].text, text))
-			return &s->names[i];
-	return NULL;
-}
-
 /* True when what stands at "at" makes the word before it the name of a setting. */
 static bool is_assigned(const struct scan *s, size_t at)
 {
 	while (at < s->text.len && strchr(" \t\r\n", s->text.data[at]) && s->text.data[at])
 		at++;
 	return at < s->text.len && (s->text.data[at] == '=' || s->text.data[at] == ':');
+}
+
+/* How long the unit is that stands after a number without quotes, blanks before it included; 0: none is there. */
+static size_t unit_length(const struct scan *s, size_t at)
+{
+	size_t blanks = 0, n;
+
+	while (peek(s, at + blanks) == ' ' || peek(s, at + blanks) == '\t')
+		blanks++;
+	n = blanks;
+	while (is_name_char(peek(s, at + n)) || peek(s, at + n) == '%')
+		n++;
+	return n == blanks || is_assigned(s, s->at + at + n) ? 0 : n;
+}
+
+static void take_quoted(struct scan *s, size_t n)
+{
+	buffer_append_char(s->out, '"');
+	take(s, n);
+	buffer_append_char(s->out, '"');
+}
+
+/* Decimal and hexadecimal numbers; what else the parser might see in them is its syntax error. */
+static void take_number(struct scan *s)
+{
+	bool is_hexadecimal = peek(s, 0) == '0' && (peek(s, 1) == 'x' || peek(s, 1) == 'X');
+	size_t start = is_hexadecimal ? 2 : 0, n = start, n_digits, n_unit;
+	bool is_plain;
+
+	while (is_hexadecimal ? is_hex(peek(s, n)) : is_digit(peek(s, n)))
+		n++;
+	n_digits = n - start;
+	is_plain = !is_hexadecimal && peek(s, n) != '.' && peek(s, n) != 'L';
+	while (peek(s, n) == '.' || is_digit(peek(s, n))) /* a fraction is not a number of its own */
+		n++;
+	while (peek(s, n) == 'L')
+		n++;
+	n_unit = unit_length(s, n);
+	if (n_digits > MAX_DIGITS)
+		complain(s, false, "a number has %zu digits; at most %d are allowed", n_digits, MAX_DIGITS);
+	else if (is_hexadecimal)
+		complain(s, false, "hexadecimal numbers are not allowed");
+	else if (n_unit > 0)
+		complain(s, false, "%.*s must be in quotes, as it has a unit",
+			 (int)MIN(n + n_unit, (size_t)MAX_SHOWN_NAME), s->text.data + s->at);
+	if (n_digits > MAX_DIGITS || n_unit > 0) {
+		/* As a text: so it is told, too, which setting it is of, and what that allows. */
+		take_quoted(s, n + n_unit);
+		return;
+	}
+	take(s, n);
+	if (n_digits > MAX_INT_DIGITS && is_plain)
+		buffer_append_char(s->out, 'L');
+}
+
+static struct name *find_name(struct scan *s, struct slice text)
+{
+	for (size_t i = 0; i < s->n_names; i++)
+		if (s->names[i].group == s->brackets[s->depth].group && slice_equal(s->names[i].text, text))
+			return &s->names[i];
+	return NULL;
 }
 
 static void note_name(struct scan *s, struct slice text)
@@ -173,33 +213,80 @@ static void note_name(struct scan *s, struct slice text)
 	} else if (s->n_names == PROFILE_TEXT_MAX_NAMES) {
 		complain(s, true, "there are more than %d settings", PROFILE_TEXT_MAX_NAMES);
 	} else {
-		s->names[s->n_names++] = (struct name){ text, s->line, s->groups[s->depth], 0 };
+		s->names[s->n_names++] = (struct name){ text, s->line, s->brackets[s->depth].group, 0 };
 	}
 }
 
+static bool is_boolean(struct slice word)
+{
+	return (word.len == 4 && strncasecmp(word.data, "true", 4) == 0) ||
+	       (word.len == 5 && strncasecmp(word.data, "false", 5) == 0);
+}
+
+/* What is neither a setting nor true or false is reported, and mended so that the parser goes on. */
 static void take_word(struct scan *s)
 {
-	size_t n = 0;
+	struct slice word;
+	size_t n = 0, next;
 
 	while (is_name_char(peek(s, n)))
 		n++;
-	if (is_assigned(s, s->at + n))
-		note_name(s, slice_from(s->text.data + s->at, n));
-	take(s, n);
+	word = slice_from(s->text.data + s->at, n);
+	for (next = n; peek(s, next) == ' ' || peek(s, next) == '\t';)
+		next++;
+	if (is_assigned(s, s->at + n)) {
+		note_name(s, word);
+		take(s, n);
+	} else if (is_boolean(word)) {
+		take(s, n);
+	} else if (peek(s, next) > 0 && strchr("{[(", peek(s, next))) {
+		complain(s, false, "between %.*s and %c there must be =", (int)MIN(n, (size_t)MAX_SHOWN_NAME), word.data,
+			 peek(s, next));
+		note_name(s, word);
+		take(s, n);
+		buffer_append_char(s->out, '=');
+	} else {
+		complain(s, false, "%.*s is neither true nor false, and no setting, as no = follows; a text is in quotes",
+			 (int)MIN(n, (size_t)MAX_SHOWN_NAME), word.data);
+		take_quoted(s, n);
+	}
 }
 
-static void take_bracket(struct scan *s)
+static void open_bracket(struct scan *s, char open)
 {
-	if (strchr("{[(", peek(s, 0))) {
-		if (s->depth == PROFILE_TEXT_MAX_DEPTH) {
-			complain(s, true, "brackets are nested deeper than %d", PROFILE_TEXT_MAX_DEPTH);
-			return;
-		}
-		s->groups[++s->depth] = ++s->n_groups;
-	} else if (s->depth > 0) {
-		s->depth--;
+	if (s->depth == PROFILE_TEXT_MAX_DEPTH) {
+		complain(s, true, "brackets are nested deeper than %d", PROFILE_TEXT_MAX_DEPTH);
+		return;
 	}
+	s->brackets[++s->depth] = (struct bracket){
+		.group = ++s->n_groups,
+		.line = s->line,
+		.open = open,
+		.close = open == '(' ? ')' : open == '[' ? ']' : '}',
+	};
 	take(s, 1);
+}
+
+static void close_bracket(struct scan *s, char close)
+{
+	const struct bracket *bracket = &s->brackets[s->depth];
+
+	if (s->depth == 0)
+		complain(s, true, "there is nothing that this %c closes", close);
+	else if (bracket->close != close)
+		complain(s, true, "%c does not close the %c of line %u", close, bracket->open, bracket->line);
+	else
+		s->depth--;
+	take(s, 1);
+}
+
+static void close_all(struct scan *s)
+{
+	for (; s->depth > 0; s->depth--) {
+		s->line = s->brackets[s->depth].line;
+		complain(s, false, "a %c that stands here is not closed", s->brackets[s->depth].open);
+		buffer_append_char(s->out, s->brackets[s->depth].close);
+	}
 }
 
 static void take_token(struct scan *s)
@@ -218,8 +305,10 @@ static void take_token(struct scan *s)
 		take_number(s);
 	else if (is_name_start(c))
 		take_word(s);
-	else if (c && strchr("{}[]()", c))
-		take_bracket(s);
+	else if (c == '{' || c == '[' || c == '(')
+		open_bracket(s, (char)c);
+	else if (c == '}' || c == ']' || c == ')')
+		close_bracket(s, (char)c);
 	else if (c == '@')
 		complain(s, true, "a profile is one file: @include is not allowed");
 	else if (c && strchr(" \t\r\n=:;,+-.", c))
@@ -241,8 +330,14 @@ int profile_text_prepare(struct slice text, struct buffer *out, profile_text_rep
 	s->out = out;
 	s->report = report;
 	s->userdata = userdata;
+	if (text.len >= strlen(BYTE_ORDER_MARK) && memcmp(text.data, BYTE_ORDER_MARK, strlen(BYTE_ORDER_MARK)) == 0) {
+		complain(s, false, "the file begins with a byte order mark, 0xef 0xbb 0xbf; it must be saved without one");
+		s->at = strlen(BYTE_ORDER_MARK);
+	}
 	while (s->at < s->text.len && !s->is_hopeless)
 		take_token(s);
+	if (!s->is_hopeless)
+		close_all(s);
 	if (out->failed)
 		return out->failed;
 	return s->is_hopeless ? -EINVAL : 0;

@@ -18,8 +18,9 @@ typedef void (*profile_text_report_fn)(void *userdata, unsigned line, const char
 
 /*
  * Appends to out the same text with the same lines, in which the parser finds nothing that surprises: settings that are
- * there twice are renamed (and reported), long numbers are marked as long. 0; -EINVAL when something was reported
- * because of which parsing makes no sense; -ENOMEM.
+ * there twice are renamed, long numbers are marked as long, and the common mistakes of form (quotes, brackets or "="
+ * that are missing) are mended, all but the marks being reported, so that what is wrong after them is told as well. 0;
+ * -EINVAL when something was reported because of which parsing makes no sense; -ENOMEM.
  */
 int profile_text_prepare(struct slice text, struct buffer *out, profile_text_report_fn report,
 			 void *userdata) must_check;

@@ -229,6 +229,43 @@ static void test_all_errors_are_told_at_once_with_their_lines(void **state)
 	    "p.conf:18: workspace is 5; it must be a section");
 }
 
+static void test_mistakes_of_form_hide_no_others(void **state)
+{
+	struct fixture *f = *state;
+
+	assert_refused(f,
+	    "\xef\xbb\xbfsandbox {\r\n"
+	    "  level = full;\r\n"
+	    "  minimum = \"none;\r\n"
+	    "};\r\n"
+	    "limits = {\n"
+	    "  wall = 120 s;\n"
+	    "  memory = 64 parsec; cpu = 5 output = 1.5e1\n"
+	    "  disk = 99999999999999999999999;\n"
+	    "  grace = 100 %;\n"
+	    "  input = none;\n"
+	    "environment = { A = 12345678901234567890; };\n",
+	    "p.conf:1: the file begins with a byte order mark",
+	    "p.conf:1: between sandbox and { there must be =",
+	    "p.conf:2: full is neither true nor false, and no setting",
+	    "p.conf:3: a text that begins here has no end in its line",
+	    "p.conf:3: sandbox.minimum is \"none;",
+	    "p.conf:5: a { that stands here is not closed",
+	    "p.conf:6: 120 s must be in quotes, as it has a unit",
+	    "p.conf:7: 64 parsec must be in quotes, as it has a unit",
+	    "p.conf:7: 1.5e1 must be in quotes, as it has a unit",
+	    "p.conf:7: limit memory is \"64 parsec\"; it must be",
+	    "p.conf:7: limit cpu is \"5\"; it must be",
+	    "p.conf:7: limit output is \"1.5e1\"; it must be",
+	    "p.conf:8: a number has 23 digits; at most 18 are allowed",
+	    "p.conf:8: limit disk is \"99999999999999999999999\"; it must be",
+	    "p.conf:9: 100 % must be in quotes, as it has a unit",
+	    "p.conf:9: limit grace is \"100 %\"; it must be",
+	    "p.conf:10: none is neither true nor false, and no setting",
+	    "p.conf:11: a number has 20 digits; at most 18 are allowed",
+	    "p.conf:11: limits.environment is not a setting");
+}
+
 static void test_what_the_form_does_not_allow_is_refused(void **state)
 {
 	static const struct {
@@ -236,7 +273,9 @@ static void test_what_the_form_does_not_allow_is_refused(void **state)
 	} rows[] = {
 		{ "\n@include \"/etc/passwd\"\n", "p.conf:2: a profile is one file: @include is not allowed" },
 		{ " x = 1; @include \"a\"", "p.conf:1: a profile is one file" },
-		{ "limits = {", "p.conf:1: syntax error" },
+		{ "\nlimits = {\n", "p.conf:2: a { that stands here is not closed" },
+		{ "limits = { };\n};", "p.conf:2: there is nothing that this } closes" },
+		{ "mounts = (\n};", "p.conf:2: } does not close the ( of line 1" },
 		{ "limits = { wall = };", "p.conf:1: syntax error" },
 		{ "on_crash = \"die\n\";", "p.conf:1: a text that begins here has no end in its line" },
 		{ "\n/* \n\n", "p.conf:2: a comment that begins here has no end" },
@@ -247,7 +286,7 @@ static void test_what_the_form_does_not_allow_is_refused(void **state)
 		{ "a = ((((((((( 1 )))))))));", "nested deeper than 8" },
 		{ "*a = 1;", "*a is not a name" },
 		{ "a = $b;", "the character $ is not allowed" },
-		{ "\xef\xbb\xbf", "the byte 0xef is not allowed" },
+		{ "\xef\xbb\xbf", "p.conf:1: the file begins with a byte order mark" },
 		{ "a = [ 1, \"b\" ];", "mismatched element type" },
 	};
 	struct fixture *f = *state;
@@ -612,6 +651,7 @@ int main(void)
 		with_files(test_every_setting_is_read),
 		with_files(test_without_a_sandbox_only_written_limits_hold),
 		with_files(test_all_errors_are_told_at_once_with_their_lines),
+		with_files(test_mistakes_of_form_hide_no_others),
 		with_files(test_what_the_form_does_not_allow_is_refused),
 		with_files(test_comments_and_texts_may_look_like_settings),
 		with_files(test_mounts_are_judged_one_by_one),
