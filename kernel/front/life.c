@@ -14,6 +14,7 @@
 #include <string.h>
 #include <sys/epoll.h>
 #include <sys/socket.h>
+#include <sys/uio.h>
 #include <sys/wait.h>
 
 #include "kernel/front/dispatch.h"
@@ -73,10 +74,12 @@ void life_pull_pipes(struct front *f)
 static void on_doorbell(struct front *f, struct watch *w, uint32_t events)
 {
 	uint64_t count;
-	ssize_t n = read(w->fd, &count, sizeof(count));
+	struct iovec iov = { &count, sizeof(count) };
 
-	(void)n;
 	(void)events;
+	/* The worker has the same open file: it may have taken O_NONBLOCK from it, and have read it first. */
+	if (preadv2(w->fd, &iov, 1, -1, RWF_NOWAIT) < 0 && errno == EOPNOTSUPP) /* before Linux 5.8 */
+		(void)!read(w->fd, &count, sizeof(count));
 	execute_announce(f);
 	f->again |= life_pull_output(f);
 }
@@ -95,7 +98,7 @@ static void on_pipe(struct front *f, struct watch *w, uint32_t events)
 
 int life_start_worker(struct front *f, struct error *err)
 {
-	int child_fds[2] = { -1, -1 }, ring_fd, r;
+	int child_fds[WORKER_CHILD_FDS] = WORKER_NO_CHILD_FDS, ring_fd, r;
 
 	r = worker_prepare(&f->worker, child_fds, err);
 	if (r == 0) {
@@ -105,15 +108,15 @@ int life_start_worker(struct front *f, struct error *err)
 	}
 	if (r == 0)
 		r = worker_start(&f->worker, &f->source, ring_fd, child_fds, err);
-	closep(&child_fds[0]);
-	closep(&child_fds[1]);
+	for (size_t i = 0; i < ARRAY_SIZE(child_fds); i++)
+		closep(&child_fds[i]);
 	if (r < 0)
 		return r;
 	peer_init(&f->main.peer, STEAL_FD(f->worker.link_fd));
 	f->main.link = ++f->n_links;
 	f->worker_state = WORKER_STARTING;
 	f->start_deadline = clock_monotonic_usec() + f->options->start_timeout_sec * USEC_PER_SEC;
-	f->killed_worker = f->worker_was_oom = f->tenant_exit = f->served = false;
+	f->killed_worker = f->worker_was_oom = f->tenant_exit = f->condemned = f->served = false;
 	f->violation.code = 0;
 	enforce_worker_started(f);
 	return 0;
@@ -240,6 +243,10 @@ void life_condemn(struct front *f)
 		f->worker_state = WORKER_LEAVING;
 		f->exit_deadline = USEC_NEVER;
 	}
+	/* A REPLY may still be on its way. */
+	if (!f->condemned)
+		f->lost_unsaid = f->served;
+	f->condemned = true;
 	worker_kill(&f->worker);
 }
 
@@ -428,7 +435,8 @@ void life_worker_exited(struct front *f, int status, const struct rusage *used)
 
 	f->worker.pid = 0; /* reaped: the number may belong to another process by now */
 	served = f->served;
-	f->lost_unsaid = served;
+	if (!f->condemned)
+		f->lost_unsaid = served;
 	f->worker_was_oom = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !f->killed_worker && enforce_was_oom(f);
 	enforce_worker_ended(f, used);
 	execute_announce(f);

@@ -103,6 +103,7 @@ struct front {
 	uint32_t n_links;
 	bool killed_worker;       /* by us, at the end of an interrupt's grace, or for a limit */
 	bool worker_was_oom;      /* it died for the kernel's memory */
+	bool condemned;           /* killed by us, for whatever reason; what it still says was said before */
 	bool lost_unsaid;         /* the variables went with a worker, and no reply has said so yet */
 	bool tenant_exit;         /* EXIT was seen */
 	uint64_t exit_deadline;   /* when a worker that said EXIT is killed */

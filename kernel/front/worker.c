@@ -28,7 +28,18 @@
 #define INTERRUPT_SIGNAL (SIGRTMIN + 5)
 #define PIPE_SIZE (256 << 10)
 
-int worker_prepare(struct worker *w, int ret_child_fds[2], struct error *err)
+/* The same pipe, opened once more: whoever has the other open file cannot change the flags of this one. */
+static int open_own(int fd)
+{
+	char path[64];
+	int own;
+
+	(void)snprintf(path, sizeof(path), "/proc/self/fd/%d", fd);
+	own = open(path, O_RDONLY | O_NONBLOCK | O_CLOEXEC);
+	return own < 0 ? -errno : own;
+}
+
+int worker_prepare(struct worker *w, int ret_child_fds[WORKER_CHILD_FDS], struct error *err)
 {
 	int pair[2];
 
@@ -36,10 +47,12 @@ int worker_prepare(struct worker *w, int ret_child_fds[2], struct error *err)
 	for (int i = 0; i < 2; i++) {
 		if (pipe2(pair, O_CLOEXEC) < 0)
 			return error_set(err, -errno, "cannot make a pipe: %s", strerror(errno));
-		(void)fcntl(pair[0], F_SETFL, O_NONBLOCK);
-		(void)fcntl(pair[0], F_SETPIPE_SZ, PIPE_SIZE);
-		w->pipes[i] = pair[0];
 		ret_child_fds[i] = pair[1];
+		ret_child_fds[2 + i] = pair[0];
+		(void)fcntl(pair[0], F_SETPIPE_SZ, PIPE_SIZE);
+		w->pipes[i] = open_own(pair[0]);
+		if (w->pipes[i] < 0)
+			return error_set(err, w->pipes[i], "cannot open a pipe through /proc/self/fd: %s", strerror(-w->pipes[i]));
 	}
 	w->doorbell = eventfd(0, EFD_CLOEXEC | EFD_NONBLOCK);
 	if (w->doorbell < 0)
@@ -144,7 +157,7 @@ int worker_adopt(struct worker *w, int pidfd)
 	return w->pidfd < 0 ? -errno : 0;
 }
 
-int worker_start(struct worker *w, const struct worker_source *source, int ring_fd, const int child_fds[2],
+int worker_start(struct worker *w, const struct worker_source *source, int ring_fd, const int child_fds[WORKER_CHILD_FDS],
     struct error *err)
 {
 	const char *argv[4] = { source->launcher, NULL };
@@ -161,7 +174,7 @@ int worker_start(struct worker *w, const struct worker_source *source, int ring_
 		return error_set(err, -errno, "cannot make the link: %s", strerror(errno));
 	w->link_fd = link[0];
 	child_link = link[1];
-	const int given[LINK_FD_END] = { null_fd, child_fds[0], child_fds[1], child_link, ring_fd, w->doorbell, w->pipes[0], w->pipes[1] };
+	const int given[LINK_FD_END] = { null_fd, child_fds[0], child_fds[1], child_link, ring_fd, w->doorbell, child_fds[2], child_fds[3] };
 
 	if (source->sandbox)
 		return start_inside(w, source->sandbox, given, err);

@@ -29,7 +29,7 @@ struct worker {
 	struct sandbox *sandbox; /* borrowed */
 	int link_fd;  /* front's end; owned until taken */
 	int doorbell; /* eventfd */
-	int pipes[2]; /* read ends, non-blocking */
+	int pipes[2]; /* read ends, non-blocking; open files of the front's alone */
 	int exit_status; /* wait status once dead */
 };
 
@@ -37,8 +37,10 @@ struct worker {
 #define WORKER_PID_UNKNOWN (-1)
 
 /* First half: descriptors, so that the ring can be made from the pipes. Second half: the process. */
-int worker_prepare(struct worker *w, int ret_child_fds[2], struct error *err) must_check;
-int worker_start(struct worker *w, const struct worker_source *source, int ring_fd, const int child_fds[2],
+#define WORKER_CHILD_FDS 4 /* the worker's ends of its pipes: both to write, both to read */
+#define WORKER_NO_CHILD_FDS { -1, -1, -1, -1 }
+int worker_prepare(struct worker *w, int ret_child_fds[WORKER_CHILD_FDS], struct error *err) must_check;
+int worker_start(struct worker *w, const struct worker_source *source, int ring_fd, const int child_fds[WORKER_CHILD_FDS],
     struct error *err) must_check; /* it begins when something has been written to its link */
 
 /* The sandbox has started it: takes a copy of the pidfd. -ESRCH when it is gone already. */

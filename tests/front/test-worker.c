@@ -77,15 +77,36 @@ static struct worker start(const struct worker_source *source)
 {
 	struct worker w;
 	struct error err = { 0 };
-	int child[2], ring = memfd_create("ring", MFD_CLOEXEC);
+	int child[WORKER_CHILD_FDS], ring = memfd_create("ring", MFD_CLOEXEC);
 
 	assert_int_equal(worker_prepare(&w, child, &err), 0);
 	assert_int_equal(worker_start(&w, source, ring, child, &err), 0);
 	assert_int_equal(write(w.link_fd, "", 1), 1); /* "begin" */
 	(void)close(ring);
-	(void)close(child[0]);
-	(void)close(child[1]);
+	for (size_t i = 0; i < WORKER_CHILD_FDS; i++)
+		(void)close(child[i]);
 	return w;
+}
+
+static void test_the_workers_flags_are_not_the_fronts(void **state)
+{
+	int child[WORKER_CHILD_FDS];
+	struct error err = { 0 };
+	struct worker w;
+	char byte;
+
+	(void)state;
+	assert_int_equal(worker_prepare(&w, child, &err), 0);
+	for (int i = 0; i < 2; i++) {
+		assert_int_equal(fcntl(child[2 + i], F_SETFL, 0), 0);
+		assert_int_equal(read(w.pipes[i], &byte, 1), -1);
+		assert_int_equal(errno, EAGAIN);
+		assert_int_equal(write(child[i], "x", 1), 1);
+		assert_int_equal(read(w.pipes[i], &byte, 1), 1);
+	}
+	for (size_t i = 0; i < WORKER_CHILD_FDS; i++)
+		(void)close(child[i]);
+	worker_close(&w);
 }
 
 static size_t read_all_within(int fd, char *text, size_t size)
@@ -188,6 +209,7 @@ int main(void)
 		cmocka_unit_test(test_a_thousand_workers_leave_no_descriptor),
 		cmocka_unit_test(test_a_launcher_that_is_not_there_ends_with_127),
 		cmocka_unit_test(test_killing_no_worker_kills_nobody),
+		cmocka_unit_test(test_the_workers_flags_are_not_the_fronts),
 	};
 
 	return cmocka_run_group_tests(tests, make_launcher, remove_launcher);
