@@ -4,6 +4,7 @@
 import os
 import signal
 import time
+from collections.abc import Callable
 
 import pytest
 from link_peer import AT_SEEN, RESERVED_SIGNAL, Worker
@@ -346,3 +347,40 @@ def test_only_the_main_thread_can_be_guarded(worker: Worker) -> None:
 def test_sigterm_ends_the_worker(worker: Worker) -> None:
     os.kill(worker.pid, signal.SIGTERM)
     assert worker.wait() == -signal.SIGTERM
+
+
+CROWD = (
+    "import hashlib, threading\nstop = False\n"
+    "def spin():\n    data = bytes(1 << 20)\n    while not stop: hashlib.sha256(data).digest()\n"
+    "ts = [threading.Thread(target=spin, daemon=True) for _ in range(64)]\nfor t in ts: t.start()\n"
+    "print('on', flush=True)\nfor t in ts: t.join()"
+)
+
+
+@pytest.mark.parametrize("built", [False, True], ids=["cold", "warm"])
+def test_the_report_beside_many_busy_threads_is_brief(start_whole: Callable[..., Worker], built: bool) -> None:
+    """IPython's would take so long that the grace is over, and the variables lost."""
+    worker = start_whole()
+    worker.ok("keep = 1" + ("\nlen(In)" if built else ""))
+    turn = worker.execute(CROWD)
+    worker.wait_text("on")
+    worker.interrupt()
+    fields = worker.reply(GRACE)
+    worker.clear_interrupt()
+    assert fields[1] == 1 and fields[6][0] == "KeyboardInterrupt", fields
+    lines = fields[6][2]
+    assert lines[0] == "Traceback (most recent call last):" and lines[-1].startswith("KeyboardInterrupt"), lines
+    assert any("<module>" in line for line in lines), lines
+    assert [fields for name, fields in worker.frames if name == "ERROR"] == [[turn, *fields[6]]]
+    assert worker.ok("stop = True\nfor t in ts: t.join()\nprint(keep)") == "1\n"
+    assert "\x1b[" in "".join(worker.run("1 / 0")[6][2])
+
+
+def test_threads_that_wait_leave_the_report_as_it_is(start_whole: Callable[..., Worker]) -> None:
+    worker = start_whole()
+    worker.ok(
+        "import threading\ngo = threading.Event()\n"
+        "ts = [threading.Thread(target=go.wait, daemon=True) for _ in range(32)]\nfor t in ts: t.start()"
+    )
+    assert "\x1b[" in "".join(worker.run("1 / 0")[6][2])
+    worker.ok("go.set()\nfor t in ts: t.join()")

@@ -8,6 +8,9 @@ _MAX_FRAMES = 100  # of a traceback of code that ran out of memory
 _MAX_CHAIN = 4  # exceptions that came before it
 _MAX_LINKS = 10_000_000  # of such a chain that are looked at
 _MAX_EVALUE = 4 << 20  # characters; an error travels in one frame
+_CROWD = 8  # threads; fewer leave the report of an error time enough
+_PROBE = 0.012  # seconds of processor time: two of the turns that threads take, and a bit
+_PART = 4  # of the time is what a report should have
 
 
 def name_of(error: "BaseException | type[BaseException]") -> str:
@@ -113,6 +116,36 @@ def plain_traceback(error: BaseException) -> list[str]:
         return "".join(lines).rstrip("\n").split("\n")
     except Exception:
         return [f"{name_of(error)}: {text_of(error)}"]
+
+
+def is_crowded() -> bool:
+    """Whether many busy threads leave this one so little time that a report with all its colours would take seconds."""
+    import _thread
+    from time import monotonic, thread_time
+
+    if _thread._count() < _CROWD:
+        return False
+    end, last = thread_time() + _PROBE, monotonic() + _PART * _PROBE
+    while thread_time() < end:
+        if monotonic() > last:
+            return True
+    return False
+
+
+def brief_traceback(error: BaseException) -> list[str]:
+    """Lines of a traceback that are made of what is in memory: each file that is read gives other threads their turn first."""
+    import sys
+
+    linecache = sys.modules.get("linecache")
+    lines, trace = ["Traceback (most recent call last):"], error.__traceback__
+    while trace is not None and len(lines) < 2 * _MAX_FRAMES:
+        code, number = trace.tb_frame.f_code, trace.tb_lineno
+        lines.append(f'  File "{code.co_filename}", line {number}, in {code.co_name}')
+        known = linecache.cache.get(code.co_filename) if linecache is not None else None
+        if known is not None and len(known) == 4 and number is not None and 0 < number <= len(known[2]):
+            lines.append("    " + known[2][number - 1].strip())
+        trace = trace.tb_next
+    return [*lines, f"{name_of(error)}: {text_of(error)}"]
 
 
 def report(error: BaseException) -> tuple[str, str, list[str]]:

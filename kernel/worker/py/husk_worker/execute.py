@@ -190,8 +190,14 @@ class Executor:
         return True
 
     def _cold_failed(self, request: object, error: BaseException, outcome: Outcome, count: int) -> None:
-        """A plain cell raised: the shell is built to show it."""
+        """A plain cell raised: the shell is built to show it, but not where many busy threads would make that take seconds."""
         error = errors.without_machinery(error)
+        if self.runtime.shell is None and errors.is_crowded():
+            errors.make_room(error)
+            outcome.fail(errors.name_of(error), errors.text_of(error), errors.brief_traceback(error), error)
+            self.runtime.cold.count = outcome.next_count = count + 1
+            outcome.count = count
+            return
         self.runtime.need_shell(cell=count)
         runner = self.shell_runner()
         # An interrupt goes on to be repeated while the shell is built and the report made: neither can stand that.

@@ -235,11 +235,19 @@ class ZMQInteractiveShell(InteractiveShell):
         return _NO_TEE
 
     def showtraceback(self, exc_tuple: "tuple | None" = None, *args: object, **kwargs: object) -> None:
-        """As IPython's, with the memory that it takes; in a forked child plainly: each of many would take that memory."""
+        """As IPython's, with the memory that it takes; in a forked child plainly: each of many would take that memory.
+
+        Beside many busy threads it is brief: IPython's would take seconds then.
+        """
         error = exc_tuple[1] if exc_tuple else sys.exc_info()[1]
         errors.make_room(error)
         if _husk.in_child():
             self._showtraceback(type(error), error, errors.report(errors.without_machinery(error))[2])
+            return
+        if errors.is_crowded():
+            error = errors.without_machinery(error)
+            sys.last_type, sys.last_value, sys.last_traceback = type(error), error, error.__traceback__
+            self._showtraceback(type(error), error, errors.brief_traceback(error))
             return
         super().showtraceback(exc_tuple, *args, **kwargs)
 
