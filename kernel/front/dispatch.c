@@ -452,19 +452,24 @@ static void refuse_spent(struct front *f, struct request *r, const struct cause 
 
 static void begin_in_worker(struct front *f, struct lane *lane, struct request *r)
 {
+	bool is_cell = r->message.header.type == MSGTYPE_execute_request;
 	struct error err = { 0 };
 
+	if (is_cell)
+		execute_read_flags(r);
 	if (request_is_turn(r) && enforce_spent(f)) {
 		refuse_spent(f, r, enforce_spent(f));
 		return;
 	}
 	if (enforce_read_limits(f, r, &err) < 0) {
+		if (is_cell)
+			execute_stop_queue(f, lane, r);
 		refuse_request(f, r, "InvalidRequest", err.text);
 		return;
 	}
 	lane->current = r;
 	give_turn(f, r);
-	if (r->message.header.type == MSGTYPE_execute_request) {
+	if (is_cell) {
 		execute_begin(f, lane, r);
 		return;
 	}

@@ -14,7 +14,7 @@
 
 #define SHORT_ERROR_BYTES ((size_t)512)
 
-static void read_flags(struct request *r)
+void execute_read_flags(struct request *r)
 {
 	struct slice content = r->message.frames.json[FRAMES_CONTENT];
 
@@ -84,11 +84,18 @@ void execute_announce(struct front *f)
 		publish_input(f, r);
 }
 
+void execute_stop_queue(struct front *f, struct lane *lane, const struct request *r)
+{
+	if (r->stop_on_error && !r->silent)
+		lane_abort_queue(f, lane);
+}
+
 static void refuse_execute(struct front *f, struct lane *lane, struct request *r, const char *why)
 {
 	lane->current = NULL;
 	r->code = SLICE_NULL;
 	execute_announce(f);
+	execute_stop_queue(f, lane, r);
 	request_begin(f, r);
 	reply_error(f, r, "InvalidRequest", why);
 	request_finish(f, r);
@@ -107,7 +114,6 @@ void execute_begin(struct front *f, struct lane *lane, struct request *r)
 	enum json_type kind;
 	struct slice token;
 
-	read_flags(r);
 	kind = json_member(r->message.frames.json[FRAMES_CONTENT], "user_expressions", &token);
 	if (kind != JSON_INVALID && kind != JSON_NULL && kind != JSON_OBJECT) {
 		refuse_execute(f, lane, r, "execute_request: user_expressions is not an object");
@@ -476,8 +482,8 @@ int execute_replied(struct front *f, struct lane *lane, struct peer_frame *frame
 		enforce_failed(f, request);
 	interrupt_over(f, request);
 	/* Before the reply: what a client sends after it has seen the error runs (wire.md 7.8). */
-	if (r.status == LINK_STATUS_ERROR && request->stop_on_error && !request->silent)
-		lane_abort_queue(f, lane);
+	if (r.status == LINK_STATUS_ERROR)
+		execute_stop_queue(f, lane, request);
 	reply_execute(f, request, &content, &how);
 	request_finish(f, request);
 	output_idle(f->output);

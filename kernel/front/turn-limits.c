@@ -64,6 +64,16 @@ static enum limit find(struct slice name)
 	return name.len < 2 ? LIMIT_COUNT : limit_find(slice_from(name.data + 1, name.len - 2));
 }
 
+static int refuse_unknown(const char *name, struct error *err)
+{
+	_cleanup_(buffer_deinitp) struct buffer known = BUFFER_INIT(512);
+
+	for (int i = 0; i < LIMIT_COUNT; i++)
+		if (limit_rows[i].lowerable)
+			buffer_printf(&known, "%s%s", known.len ? ", " : "", limit_rows[i].name);
+	return error_set(err, -EINVAL, "metadata.husk.limits: there is no limit %s; a turn may lower %.*s", name, (int)known.len, known.data);
+}
+
 static int lower_one(struct slice name, struct slice value, struct limits *limits, struct error *err)
 {
 	enum limit which = find(name);
@@ -74,7 +84,7 @@ static int lower_one(struct slice name, struct slice value, struct limits *limit
 
 	quote(name, text);
 	if (which == LIMIT_COUNT)
-		return error_set(err, -EINVAL, "metadata.husk.limits: there is no limit %s", text);
+		return refuse_unknown(text, err);
 	if (!limit_rows[which].lowerable)
 		return error_set(err, -EINVAL, "metadata.husk.limits: %s holds for the whole kernel, a turn cannot lower it", text);
 	if (type == JSON_STRING)

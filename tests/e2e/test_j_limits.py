@@ -111,7 +111,7 @@ def test_limits_in_force_are_told(start_limited: StartLimited) -> None:
         ({"wall": 1}, ("wall", "10000")),
         ({"wall": True}, ("wall",)),
         ({"grace": "1 s"}, ("grace", "kernel")),
-        ({"nix": 1}, ("nix",)),
+        ({"nix": 1}, ("nix", "wall, cpu, memory, output")),
         ({"wall": "1 s", "memory": "100 GiB"}, ("memory", "100 GiB", "1 GiB")),
         ([], ("object",)),
     ],
@@ -125,6 +125,17 @@ def test_limits_that_cannot_be_had_are_refused(
     for part in parts:
         assert part in turn.content["evalue"]
     client.execute("ran").failed("NameError")
+
+
+def test_a_refused_cell_stops_what_is_queued_behind_it(start_limited: StartLimited) -> None:
+    client = connect(start_limited(wall="60 s"))
+    for more, status in (({}, "aborted"), ({"stop_on_error": False}, "ok"), ({"silent": True}, "ok")):
+        first = client.send_code("time.sleep(0.3)")
+        refused = send(client, "1", {"wall": "61 s"}, **more)
+        behind = client.send_code("2")
+        client.finish(first).ok()
+        client.finish(refused).failed("InvalidRequest")
+        assert client.finish(behind).status == status
 
 
 # --- wall time --------------------------------------------------------------------------------------------------------
