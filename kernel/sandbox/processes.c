@@ -35,9 +35,9 @@ static int read_stat(int dir_fd, const char *path, struct process *ret)
 	p = strrchr(text, ')');
 	pid = atoi(text);
 	*ret = (struct process){ .pid = pid };
-	n_fields = !p ? 0 : sscanf(p + 1, " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %*d %*d %llu",
-		&ret->state, &ret->parent, &ret->flags, &user, &system, &ret->start);
-	if (n_fields != 6)
+	n_fields = !p ? 0 : sscanf(p + 1, " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %u %*d %llu",
+		&ret->state, &ret->parent, &ret->flags, &user, &system, &ret->threads, &ret->start);
+	if (n_fields != 7)
 		return -ESRCH;
 	ret->ticks = user + system;
 	return 0;
@@ -127,10 +127,13 @@ unsigned long long processes_now(void)
 	return (unsigned long long)now.tv_sec * hz + (unsigned long long)now.tv_nsec * hz / 1000000000u;
 }
 
-/* What is on its way out already is not counted: it takes its memory down for a while. */
+/*
+ * What is on its way out already is not counted: it takes its memory down for a while. A process whose first thread alone has ended
+ * looks the same but for the number of its threads.
+ */
 static bool is_alive(const struct process *p)
 {
-	return p->state != 'Z' && p->state != 'X' && !(p->flags & FLAG_EXITING);
+	return p->threads > 1 || (p->state != 'Z' && p->state != 'X' && !(p->flags & FLAG_EXITING));
 }
 
 struct ending {

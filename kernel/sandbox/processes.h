@@ -14,7 +14,8 @@ struct process {
 	pid_t parent;
 	unsigned long long ticks; /* of processor time, user's and system's */
 	unsigned long long start; /* ticks after the machine's start */
-	unsigned flags;           /* of the kernel's */
+	unsigned flags;           /* of the kernel's; those and the state are of its first thread */
+	unsigned threads;         /* with the first one, also when that has ended */
 	char state;
 };
 

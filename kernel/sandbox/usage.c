@@ -81,24 +81,65 @@ static uint64_t sum_kb(const char *text, const char *const fields[], size_t n)
 	return kb * 1024;
 }
 
+typedef bool memory_fn(int proc_fd, pid_t thread, uint64_t *ret); /* false: that thread has none */
+
 /* Memory of its own: anonymous, and what it has mapped of shared memory. */
-static uint64_t read_memory(int proc_fd, pid_t pid)
+static bool read_memory(int proc_fd, pid_t thread, uint64_t *ret)
 {
 	static const char *const fields[] = { "\nRssAnon:", "\nRssShmem:" };
 	char text[4096];
 
-	return read_file(proc_fd, pid, "status", text, sizeof(text)) > 0 ? sum_kb(text, fields, ARRAY_SIZE(fields)) : 0;
+	if (read_file(proc_fd, thread, "status", text, sizeof(text)) <= 0 || !strstr(text, fields[0]))
+		return false;
+	*ret = sum_kb(text, fields, ARRAY_SIZE(fields));
+	return true;
 }
 
 /* The same with its share alone of what others have too; as above where we may not see that. */
-static uint64_t read_exact_memory(int proc_fd, pid_t pid)
+static bool read_exact_memory(int proc_fd, pid_t thread, uint64_t *ret)
 {
 	static const char *const fields[] = { "\nPss_Anon:", "\nPss_Shmem:" };
 	char text[4096];
 
-	if (read_file(proc_fd, pid, "smaps_rollup", text, sizeof(text)) <= 0 || !strstr(text, fields[0]))
-		return read_memory(proc_fd, pid);
-	return sum_kb(text, fields, ARRAY_SIZE(fields));
+	if (read_file(proc_fd, thread, "smaps_rollup", text, sizeof(text)) <= 0 || !strstr(text, fields[0]))
+		return read_memory(proc_fd, thread, ret);
+	*ret = sum_kb(text, fields, ARRAY_SIZE(fields));
+	return true;
+}
+
+/* As another thread of it shows it. */
+static uint64_t memory_of_others(int proc_fd, pid_t pid, memory_fn *read)
+{
+	char path[64];
+	_cleanup_(closep) int fd = -1;
+	uint64_t bytes = 0;
+	struct dirent *e;
+	DIR *dir;
+
+	(void)snprintf(path, sizeof(path), "%d/task", (int)pid);
+	fd = openat(proc_fd, path, O_RDONLY | O_DIRECTORY | O_CLOEXEC | O_NOFOLLOW);
+	dir = fd < 0 ? NULL : fdopendir(fd);
+	if (!dir)
+		return 0;
+	fd = -1;
+	while ((e = readdir(dir))) {
+		pid_t thread = (pid_t)atoi(e->d_name);
+
+		if (thread > 0 && thread != pid && read(proc_fd, thread, &bytes))
+			break;
+	}
+	(void)closedir(dir);
+	return bytes;
+}
+
+/* The first thread may have ended while others go on: it has no memory then. */
+static uint64_t memory_of(int proc_fd, const struct process *p, memory_fn *read)
+{
+	uint64_t bytes;
+
+	if (read(proc_fd, p->pid, &bytes))
+		return bytes;
+	return p->threads > 1 ? memory_of_others(proc_fd, p->pid, read) : 0;
 }
 
 static int table_add(struct table *t, const struct process *p)
@@ -191,13 +232,13 @@ static void count(struct table *t, pid_t root)
 	}
 }
 
-static uint64_t sum_memory(int proc_fd, const struct table *t, uint64_t (*read)(int proc_fd, pid_t pid))
+static uint64_t sum_memory(int proc_fd, const struct table *t, memory_fn *read)
 {
 	uint64_t sum = 0;
 
 	for (size_t i = 0; i < t->n; i++)
 		if (t->row[i].is_counted)
-			sum += read(proc_fd, t->row[i].pid);
+			sum += memory_of(proc_fd, &t->row[i], read);
 	return sum;
 }
 
@@ -257,7 +298,7 @@ int usage_read_others(int proc_fd, pid_t root_pid, pid_t worker, uint64_t since,
 
 		if (!p->is_counted || p->pid == worker)
 			continue;
-		bytes = read_exact_memory(proc_fd, p->pid);
+		bytes = memory_of(proc_fd, p, read_exact_memory);
 		ret->bytes += bytes;
 		ret->recent_bytes += p->start >= since ? bytes : 0;
 		if (bytes <= ret->largest_bytes)

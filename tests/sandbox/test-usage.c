@@ -8,6 +8,7 @@
 #include <sys/mman.h>
 #include <sys/prctl.h>
 #include <sys/stat.h>
+#include <sys/syscall.h>
 #include <sys/wait.h>
 #include <time.h>
 #include <unistd.h>
@@ -147,6 +148,43 @@ static void test_others_are_told_from_the_worker_and_by_their_age(void **state)
 	assert_true(usage_read_others(-1, 0, worker, 0, &others) < 0);
 }
 
+static void start_without_first_thread(int ready, const void *data)
+{
+	pthread_t thread;
+
+	(void)pthread_create(&thread, NULL, sleep_long, NULL);
+	start_large(ready, data);
+	(void)syscall(SYS_exit, 0);
+}
+
+static void wait_for_first_thread(pid_t pid)
+{
+	struct timespec wait = { 0, 1000000 };
+	struct process p = { 0 };
+
+	while (processes_read(pid, &p) == 0 && p.state != 'Z')
+		(void)nanosleep(&wait, NULL);
+	assert_true(p.threads > 1);
+}
+
+static void test_memory_counts_when_the_first_thread_has_ended(void **state)
+{
+	pid_t child = child_start(start_without_first_thread, NULL);
+	struct usage usage = { 0 };
+	struct usage_others others;
+
+	(void)state;
+	wait_for_first_thread(child);
+	assert_int_equal(usage_read_proc(proc_fd, getpid(), UINT64_MAX, &usage), 0);
+	assert_in_range(usage.memory_bytes, 40 * MIB, 60 * MIB);
+	assert_int_equal(usage_read_proc(proc_fd, getpid(), 1, &usage), 0);
+	assert_in_range(usage.memory_bytes, 40 * MIB, 60 * MIB);
+	assert_int_equal(usage_read_others(proc_fd, getpid(), 0, 0, &others), 0);
+	assert_int_equal(others.largest, child);
+	assert_int_equal(processes_end_below(-1, 0), 1);
+	assert_int_equal(waitpid(child, NULL, 0), child);
+}
+
 static void burn(uint64_t usec)
 {
 	struct timespec t;
@@ -268,6 +306,7 @@ int main(void)
 		cmocka_unit_test(test_a_family_is_summed),
 		cmocka_unit_test(test_shared_pages_count_once_when_it_matters),
 		cmocka_unit_test(test_others_are_told_from_the_worker_and_by_their_age),
+		cmocka_unit_test(test_memory_counts_when_the_first_thread_has_ended),
 		cmocka_unit_test(test_time_of_the_dead_counts_and_never_falls),
 		cmocka_unit_test(test_a_whole_proc_is_summed),
 		cmocka_unit_test(test_odd_entries_are_passed_over),
