@@ -89,6 +89,23 @@ static int check_profile(const char *named)
 	profile_deinit(&profile);
 	return 0;
 }
+/* A kernelspec that cannot start is refused here; it names a file whole, for its kernels start in any directory. */
+static int install(struct options *o)
+{
+	struct error err = { 0 };
+	struct profile profile = { .workspace_fd = -1 };
+	int r;
+
+	if (o->sandbox_profile && load_profile(o->sandbox_profile, &profile) < 0)
+		return 1;
+	if (o->sandbox_profile && strchr(o->sandbox_profile, '/'))
+		o->sandbox_profile = profile.path;
+	r = install_run(o, &err);
+	if (r < 0)
+		log_error("%s", err.text);
+	profile_deinit(&profile);
+	return r < 0 ? 1 : 0;
+}
 
 int main(int argc, char *argv[])
 {
@@ -113,10 +130,7 @@ int main(int argc, char *argv[])
 		(void)printf("husk-kernel %s\n", PACKAGE_VERSION);
 		return 0;
 	case COMMAND_INSTALL:
-		if (install_run(&o, &err) == 0)
-			return 0;
-		log_error("%s", err.text);
-		return 1;
+		return install(&o);
 	case COMMAND_PROFILE:
 		return o.profile_check ? check_profile(o.profile_check) : print_sample();
 	case COMMAND_DOCTOR:

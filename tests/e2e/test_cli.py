@@ -358,6 +358,19 @@ def test_install_with_everything(tmp_path: Path) -> None:
     assert made["argv"][made["argv"].index("--ipython-profile") + 1] == "small"
 
 
+def test_install_judges_the_profile_and_names_its_file_whole(tmp_path: Path) -> None:
+    (tmp_path / "own.conf").write_text('limits = { wall = "9 s"; };\n')
+    (tmp_path / "bad.conf").write_text('limits = {\n wall = "9 parsec"; };\n')
+    prefix = ("install", "--prefix", str(tmp_path / "prefix"), "--python", TEST_PYTHON)
+    refused(run(*prefix, "--profile", "./bad.conf", cwd=tmp_path), "bad.conf:2", "9 parsec")
+    refused(run(*prefix, "--profile", "nosuch"), "nosuch")
+    assert not (tmp_path / "prefix").exists()
+    assert run(*prefix, "--profile", "./own.conf", cwd=tmp_path).returncode == 0
+    named = Path(spec(tmp_path / "prefix/share/jupyter/kernels/husk")["argv"][-1])
+    assert named.is_absolute()
+    assert named.samefile(tmp_path / "own.conf")
+
+
 def test_install_sys_prefix(tmp_path: Path) -> None:
     venv.create(tmp_path / "env", with_pip=False, symlinks=True)
     done = run("install", "--sys-prefix", "--python", str(tmp_path / "env/bin/python"))
