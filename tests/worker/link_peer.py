@@ -120,7 +120,8 @@ class Ring:
         self.put32(AT_SEQ, self.u32(AT_SEQ) + 1 & 0xFFFFFFFF)
         if self.u32(AT_WRITER_WAITS):
             self.libc.syscall(FUTEX, ctypes.c_void_p(self.address + AT_SEQ), 1, 1, None, None, 0)
-        return pieces
+        # What was written before the writer could see where it has to ring is not rung for.
+        return pieces + self.take() if limit == head != self.u64(AT_HEAD) else pieces
 
 
 class Worker:
