@@ -582,10 +582,20 @@ static int judge_large(struct front *f, struct lane *lane, const struct peer_fra
 	    frame->body_len, most);
 }
 
+/* Before the frame behind it is handled, which may be the turn's last. */
+static int next_frame(struct front *f, struct lane *lane, struct peer_frame *ret, struct error *err)
+{
+	int r = peer_next(&lane->peer, ret, err);
+	size_t skipped = peer_take_skipped(&lane->peer);
+
+	if (skipped)
+		outlet_skipped(f, lane, skipped);
+	return r;
+}
+
 int upward_service(struct front *f, struct lane *lane)
 {
 	struct error err = { 0 };
-	size_t skipped;
 	int filled, r = 0;
 
 	if (f->violation.code) {
@@ -598,7 +608,7 @@ int upward_service(struct front *f, struct lane *lane)
 	while (lane->peer.fd >= 0) {
 		struct peer_frame frame;
 
-		r = peer_next(&lane->peer, &frame, &err);
+		r = next_frame(f, lane, &frame, &err);
 		if (r == PEER_FRAME)
 			r = handle(f, lane, &frame, &err);
 		else if (r == PEER_LARGE)
@@ -608,9 +618,6 @@ int upward_service(struct front *f, struct lane *lane)
 		if (r < 0)
 			break;
 	}
-	skipped = peer_take_skipped(&lane->peer);
-	if (skipped)
-		outlet_skipped(f, lane, skipped);
 	if (r < 0)
 		life_violation(f, &err);
 	else if (filled < 0 && lane->kind != LANE_MAIN)
