@@ -6,7 +6,8 @@
 #include "kernel/front/state.h"
 
 void execute_read_flags(struct request *r); /* before all else */
-void execute_stop_queue(struct front *f, struct lane *lane, const struct request *r); /* it fails: what waits is aborted, if it asks for that */
+/* r fails: what waits behind it is aborted, if it asks for that. */
+void execute_stop_queue(struct front *f, struct lane *lane, const struct request *r);
 void execute_begin(struct front *f, struct lane *lane, struct request *r);
 void execute_announce(struct front *f); /* before anything else is published */
 void execute_aborted(struct front *f, struct request *r);
