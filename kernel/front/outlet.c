@@ -86,6 +86,10 @@ static size_t admit_text(void *data, uint32_t turn, uint32_t stream, struct slic
 	bool mute = is_mute(f, r);
 	size_t n;
 
+	if (output_tail(f->output) < f->outlet.stale_until) {
+		f->enforce.quota.output_bytes += text.len;
+		return 0;
+	}
 	if (mute)
 		w->is_over = true;
 	n = flow_text(w, text.len);
@@ -250,6 +254,8 @@ void outlet_close(struct front *f, struct request *r)
 
 void outlet_turn_begins(struct front *f)
 {
+	if (f->outlet.background.is_over)
+		f->outlet.stale_until = output_head(f->output);
 	flow_init(&f->outlet.background, &f->enforce.quota.limits);
 	f->outlet.background_told = false;
 	f->outlet.finished = 0;

@@ -20,6 +20,7 @@ struct request;
 struct outlet {
 	struct flow background;   /* what belongs to no running turn, since the last one ended */
 	bool background_told;     /* that there is too much of it */
+	uint64_t stale_until;     /* text of the ring below that position waited when a turn began: too much of it, and not the turn's */
 	struct leftover_place place;
 	uint64_t drain_at;
 	uint64_t finished; /* bytes of frames that were read on although their turn had been told */

@@ -284,6 +284,11 @@ uint64_t output_head(struct output *o)
 	return o->shared ? o->ring.tail + ring_readable(&o->ring, UINT64_MAX) : 0;
 }
 
+uint64_t output_tail(const struct output *o)
+{
+	return o->shared ? o->ring.tail : 0;
+}
+
 void output_limit_next_pull(struct output *o, uint64_t head)
 {
 	o->limit_plus1 = head + 1;

@@ -49,6 +49,7 @@ void output_idle(struct output *o);
 /* The ring's head. A frame that was made before the text below it lies in the link by now: who handles the link before a pull, and
  * lets that pull go no further than this, lets no text overtake a frame (specs/link.md 4.3). */
 uint64_t output_head(struct output *o);
+uint64_t output_tail(const struct output *o); /* all text below it has been taken */
 void output_limit_next_pull(struct output *o, uint64_t head);
 /* The doorbell rang, a pipe is readable, or the deadline passed. Bounded work; true when there may be more. */
 bool output_pull(struct output *o, uint64_t now_usec);
