@@ -569,3 +569,10 @@ def test_51_execute_on_control(client: Client) -> None:
     else:
         assert turn.content["ename"]
     assert client.execute("1").ok().result == "1"
+
+
+def test_a_working_directory_that_a_cell_has_removed(client: Client) -> None:
+    client.execute("import os; os.mkdir('gone'); os.chdir('gone'); os.rmdir('../gone'); kept = 5").ok()
+    assert client.execute("%who_ls int").ok().result == "['kept']"
+    client.execute("os.getcwd()").failed("FileNotFoundError")
+    assert client.execute("kept").ok().result == "5"

@@ -44,6 +44,10 @@ class Closed(Exception):
     """The other end of a link is gone."""
 
 
+class TooLarge(ValueError):
+    """A frame has more bytes than it may have."""
+
+
 def _frame(fd: int) -> "tuple | None":
     data = _buffers.setdefault(fd, bytearray())
     if len(data) < 5:

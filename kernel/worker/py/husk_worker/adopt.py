@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Building the shell in a session that has begun without it: what was recorded so far becomes the shell's."""
 
+import os
 import sys
 
 import _husk
@@ -47,8 +48,6 @@ def build(runtime: object, cell: "int | None") -> None:
 
 def _drop_inline_backend() -> None:
     """matplotlib's inline backend needs IPython: without it matplotlib chooses for itself."""
-    import os
-
     if os.environ.get("MPLBACKEND") == "module://matplotlib_inline.backend_inline":
         del os.environ["MPLBACKEND"]
 
@@ -57,9 +56,26 @@ def _ipython(runtime: object) -> object:
     """A new IPython shell. Raises ImportError, and whatever a broken IPython raises."""
     from husk_worker import shell, startup
 
-    if runtime.must_build():
-        startup.load_config(runtime)
-    return shell.build(runtime)
+    place = _leave_what_is_gone()
+    try:
+        if runtime.must_build():
+            startup.load_config(runtime)
+        return shell.build(runtime)
+    finally:
+        if place is not None:
+            os.fchdir(place)
+            os.close(place)
+
+
+def _leave_what_is_gone() -> "int | None":
+    """IPython asks for its directory when it begins, and a cell may have removed it: then a descriptor of that, and / instead."""
+    try:
+        os.getcwd()
+    except FileNotFoundError:
+        place = os.open(".", os.O_PATH | os.O_DIRECTORY | os.O_CLOEXEC)
+        os.chdir("/")
+        return place
+    return None
 
 
 def _give_up(runtime: object, error: BaseException) -> None:
