@@ -127,6 +127,11 @@ int environment_start(const char *launcher, const char *python, struct environme
 	return 0;
 }
 
+bool environment_has_failed(const struct environment *e)
+{
+	return e->pid == 0 && !e->executable;
+}
+
 int environment_wait(struct environment *e, struct error *err)
 {
 	_cleanup_(buffer_deinitp) struct buffer complaint = BUFFER_INIT(4096);

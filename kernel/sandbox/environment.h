@@ -34,6 +34,7 @@ struct environment {
  */
 int environment_start(const char *launcher, const char *python, struct environment *ret, struct error *err) must_check;
 int environment_wait(struct environment *e, struct error *err) must_check;
+bool environment_has_failed(const struct environment *e); /* environment_wait() did */
 void environment_deinit(struct environment *e);
 
 #endif

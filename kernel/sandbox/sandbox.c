@@ -344,7 +344,7 @@ int sandbox_new(const struct profile *profile, struct environment *environment, 
 		r = try_level(s, level, environment, err);
 		if (r == 0)
 			break;
-		if (!environment->executable)
+		if (environment_has_failed(environment))
 			return r; /* no lower level would help */
 		if (level <= lowest)
 			return error_prefix(err, "profile %s allows no level below %s", profile->name,

@@ -372,3 +372,13 @@ print(len(made))
 def test_watches_of_files_are_bounded_for_the_sandbox_alone(client_at: Callable[[str], Any]) -> None:
     """The machine counts them by user: one who runs a kernel has 128 for all programs, as Linux comes."""
     assert client_at("full-nocg").execute(INOTIFY).stdout == "32\n"
+
+
+def test_the_next_lower_level_where_the_first_cannot_be_had(start_kernel: Any, tmp_path: Path, possible: dict[str, Any]) -> None:
+    """Whatever this machine allows: the control groups are made to fail."""
+    need(possible, "full-nocg")
+    profile = write_profile(tmp_path, level="full", minimum="full-nocg")
+    options = {"args": ["--profile", profile, "--python", OPEN_PYTHON], "env": {"HUSK_FAULT_LAYER": "cgroup"}}
+    client = start_kernel(**options).connect()
+    assert sandbox_of(client)["level"] == "full-nocg"
+    assert client.execute("1 + 1").ok().result == "2"
