@@ -7,6 +7,7 @@
 #define HUSK_SANDBOX_ENVIRONMENT_H
 
 #include <limits.h>
+#include <stdbool.h>
 #include <sys/types.h>
 
 #include "protocol/base/buffer.h"
