@@ -11,6 +11,7 @@
 
 #include <signal.h>
 #include <sys/prctl.h>
+#include <sys/random.h>
 #include <sys/wait.h>
 #include <unistd.h>
 
@@ -34,12 +35,24 @@ static inline void note(struct cgroup *from, struct cgroup *to)
 		}
 }
 
+/* The tests of another tree may run at the same time, and process ids be the same in its namespace. */
+static inline const char *own_name(const char *name)
+{
+	static char text[64];
+	static unsigned salt;
+
+	if (!salt)
+		assert_int_equal(getrandom(&salt, sizeof(salt), 0), sizeof(salt));
+	(void)snprintf(text, sizeof(text), "%s-%08x", name, salt);
+	return text;
+}
+
 /* A group of this test; without groups on this machine the test is skipped. */
 static inline struct cgroup *make(const char *name)
 {
 	struct cgroup *c = NULL;
 	struct error err;
-	int r = cgroup_new(name, parent, &c, &err);
+	int r = cgroup_new(name ? own_name(name) : NULL, parent, &c, &err);
 
 	if (r == -ENOTSUP) {
 		print_message("skipped: %s\n", err.text);

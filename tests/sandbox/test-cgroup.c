@@ -36,7 +36,7 @@ static void test_a_name_is_taken_once(void **state)
 
 	(void)state;
 	assert_contains(cgroup_describe(c), "husk-test-once");
-	assert_int_equal(cgroup_new("test-once", parent, &again, &err), -EEXIST);
+	assert_int_equal(cgroup_new(own_name("test-once"), parent, &again, &err), -EEXIST);
 	assert_contains(err.text, "there already");
 	finish(c);
 	c = make("test-once");
@@ -315,16 +315,19 @@ static void test_an_ordinary_user_without_groups_is_told_what_to_do(void **state
 }
 
 /* Directories given to a user, in which kernels make theirs: as an administrator delegates groups of v1. */
-#define GIVEN "husk-test-given"
+static const char *given(void)
+{
+	return own_name("husk-test-given");
+}
 
 static void give(const struct cgroup_place *place)
 {
 	static const char *const files[] = { "tasks", "cgroup.procs" };
 	int fd;
 
-	assert_int_equal(mkdirat(place->fd, GIVEN, 0755), 0);
-	assert_int_equal(fchownat(place->fd, GIVEN, NOBODY, NOBODY, 0), 0);
-	fd = openat(place->fd, GIVEN, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+	assert_int_equal(mkdirat(place->fd, given(), 0755), 0);
+	assert_int_equal(fchownat(place->fd, given(), NOBODY, NOBODY, 0), 0);
+	fd = openat(place->fd, given(), O_RDONLY | O_DIRECTORY | O_CLOEXEC);
 	assert_true(fd >= 0);
 	for (size_t i = 0; i < ARRAY_SIZE(files); i++)
 		assert_true(fchownat(fd, files[i], NOBODY, NOBODY, 0) == 0 || errno == ENOENT);
@@ -336,10 +339,12 @@ static int use_given(void)
 	struct limits l = limits_unlimited();
 	struct cgroup *c;
 	struct error err;
+	char above[80];
 	int n;
 
 	become_nobody();
-	if (cgroup_new("inner", "/" GIVEN, &c, &err) < 0) {
+	(void)snprintf(above, sizeof(above), "/%s", given());
+	if (cgroup_new("inner", above, &c, &err) < 0) {
 		print_message("%s\n", err.text);
 		return 1;
 	}
@@ -383,7 +388,7 @@ static void test_a_user_makes_groups_where_an_administrator_allows_it(void **sta
 		_exit(use_given());
 	expect_0(child);
 	for (size_t i = 0; i < n; i++)
-		assert_int_equal(unlinkat(places[i].fd, GIVEN, AT_REMOVEDIR), 0);
+		assert_int_equal(unlinkat(places[i].fd, given(), AT_REMOVEDIR), 0);
 	cgroup_places_close(places, n);
 }
 
