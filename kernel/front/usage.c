@@ -46,7 +46,7 @@ static void add_process(const struct process *p, void *data)
 	struct sums *s = data;
 	char path[64], text[4096];
 
-	s->ticks += p->ticks;
+	s->ticks += p->user + p->system;
 	(void)snprintf(path, sizeof(path), "/proc/%d/smaps_rollup", (int)p->pid);
 	if (s->n_measured++ < MAX_MEASURED && read_file(path, text, sizeof(text)) > 0)
 		s->pss_kb += field_kb(text, "\nPss");

@@ -22,24 +22,24 @@ static int read_stat(int dir_fd, const char *path, struct process *ret)
 {
 	char text[4096];
 	const char *p;
-	unsigned long long user, system;
-	int pid, n_fields;
+	long long waited_user, waited_system;
+	int n_fields;
 	ssize_t n;
-	_cleanup_(closep) int fd = -1;
+	_cleanup_(closep) int fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC | O_NOFOLLOW);
 
-	fd = openat(dir_fd, path, O_RDONLY | O_CLOEXEC);
 	n = fd < 0 ? -1 : read(fd, text, sizeof(text) - 1);
 	if (n <= 0)
 		return -ESRCH;
 	text[n] = '\0';
 	p = strrchr(text, ')');
-	pid = atoi(text);
-	*ret = (struct process){ .pid = pid };
-	n_fields = !p ? 0 : sscanf(p + 1, " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %*d %*d %*d %*d %u %*d %llu",
-		&ret->state, &ret->parent, &ret->flags, &user, &system, &ret->threads, &ret->start);
-	if (n_fields != 7)
+	*ret = (struct process){ .pid = atoi(text) };
+	n_fields = !p ? 0 : sscanf(p + 1, " %c %d %*d %*d %*d %*d %u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %u %*d %llu",
+		&ret->state, &ret->parent, &ret->flags, &ret->user, &ret->system, &waited_user, &waited_system, &ret->threads,
+		&ret->start);
+	if (n_fields != 9)
 		return -ESRCH;
-	ret->ticks = user + system;
+	ret->waited_user = (unsigned long long)MAX(waited_user, 0);
+	ret->waited_system = (unsigned long long)MAX(waited_system, 0);
 	return 0;
 }
 
@@ -49,6 +49,14 @@ int processes_read(pid_t pid, struct process *ret)
 
 	(void)snprintf(path, sizeof(path), "/proc/%d/stat", (int)pid);
 	return read_stat(AT_FDCWD, path, ret);
+}
+
+int processes_read_in(int proc_fd, pid_t pid, struct process *ret)
+{
+	char path[64];
+
+	(void)snprintf(path, sizeof(path), "%d/stat", (int)pid);
+	return read_stat(proc_fd, path, ret);
 }
 
 static bool is_below(const struct process *p, pid_t root)
@@ -171,11 +179,10 @@ unsigned processes_end_in(int proc_fd, pid_t keep, unsigned long long since)
 		return 0;
 	fd = -1;
 	while ((entry = readdir(dir)) != NULL) {
-		char path[300];
+		pid_t pid = (pid_t)atoi(entry->d_name);
 		struct process p;
 
-		(void)snprintf(path, sizeof(path), "%s/stat", entry->d_name);
-		if (atoi(entry->d_name) > 1 && read_stat(proc_fd, path, &p) == 0)
+		if (pid > 1 && processes_read_in(proc_fd, pid, &p) == 0)
 			end_one(&p, &e);
 	}
 	(void)closedir(dir);

@@ -12,7 +12,10 @@
 struct process {
 	pid_t pid;
 	pid_t parent;
-	unsigned long long ticks; /* of processor time, user's and system's */
+	unsigned long long user;  /* ticks of processor time, its own */
+	unsigned long long system;
+	unsigned long long waited_user; /* and that of children that it has waited for */
+	unsigned long long waited_system;
 	unsigned long long start; /* ticks after the machine's start */
 	unsigned flags;           /* of the kernel's; those and the state are of its first thread */
 	unsigned threads;         /* with the first one, also when that has ended */
@@ -20,6 +23,7 @@ struct process {
 };
 
 int processes_read(pid_t pid, struct process *ret) must_check; /* -ESRCH when it is gone */
+int processes_read_in(int proc_fd, pid_t pid, struct process *ret) must_check; /* the same of another proc */
 
 typedef void processes_fn(const struct process *p, void *data);
 unsigned processes_below(processes_fn *fn, void *data); /* calls fn for each; how many there were. Not this process itself. */

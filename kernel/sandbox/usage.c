@@ -12,21 +12,18 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "kernel/sandbox/processes.h"
+
 #define USEC_PER_SECOND 1000000u
 #define MAX_GENERATIONS 256 /* passes in which descendants are found: no family is deeper by accident */
 
-struct process {
-	pid_t pid;
-	pid_t parent;
+struct row {
+	struct process process;
 	bool is_counted;
-	uint64_t user;   /* ticks, with those of the children that were waited for */
-	uint64_t system;
-	uint64_t threads;
-	uint64_t start;  /* ticks after the machine's start */
 };
 
 struct table {
-	struct process *row;
+	struct row *row;
 	size_t n;
 	size_t size;
 	bool is_cut;
@@ -43,29 +40,6 @@ static ssize_t read_file(int proc_fd, pid_t pid, const char *name, char *text, s
 	n = fd < 0 ? -1 : read(fd, text, size - 1);
 	text[n > 0 ? n : 0] = '\0';
 	return n;
-}
-
-/* The command, in parentheses, may hold anything, so it is skipped from behind. False: gone. */
-static bool read_stat(int proc_fd, pid_t pid, struct process *ret)
-{
-	char text[2048];
-	const char *p = read_file(proc_fd, pid, "stat", text, sizeof(text)) > 0 ? strrchr(text, ')') : NULL;
-	unsigned long long user, system, start;
-	long long waited_user, waited_system, threads;
-	int parent;
-
-	if (!p || sscanf(p + 1, " %*c %d %*d %*d %*d %*d %*u %*u %*u %*u %*u %llu %llu %lld %lld %*d %*d %lld %*d %llu",
-		      &parent, &user, &system, &waited_user, &waited_system, &threads, &start) != 7)
-		return false;
-	*ret = (struct process){
-		.pid = pid,
-		.parent = parent,
-		.user = user + (uint64_t)MAX(waited_user, 0),
-		.system = system + (uint64_t)MAX(waited_system, 0),
-		.threads = (uint64_t)MAX(threads, 0),
-		.start = start,
-	};
-	return true;
 }
 
 static uint64_t sum_kb(const char *text, const char *const fields[], size_t n)
@@ -146,14 +120,14 @@ static int table_add(struct table *t, const struct process *p)
 {
 	if (t->n == t->size) {
 		size_t size = t->size ? 2 * t->size : 64;
-		struct process *row = reallocarray(t->row, size, sizeof(*row));
+		struct row *row = reallocarray(t->row, size, sizeof(*row));
 
 		if (!row)
 			return -ENOMEM;
 		t->row = row;
 		t->size = size;
 	}
-	t->row[t->n++] = *p;
+	t->row[t->n++] = (struct row){ .process = *p };
 	return 0;
 }
 
@@ -179,21 +153,21 @@ static int read_table(int proc_fd, struct table *t)
 		t->is_cut = t->n >= USAGE_MAX_PROCESSES;
 		if (t->is_cut)
 			break;
-		if (read_stat(proc_fd, (pid_t)atoi(e->d_name), &p))
+		if (processes_read_in(proc_fd, (pid_t)atoi(e->d_name), &p) == 0)
 			r = table_add(t, &p);
 	}
 	(void)closedir(dir);
 	return r;
 }
 
-static const struct process *find(const struct table *t, pid_t pid)
+static const struct row *find(const struct table *t, pid_t pid)
 {
 	for (size_t low = 0, high = t->n; low < high;) {
 		size_t middle = low + (high - low) / 2;
 
-		if (t->row[middle].pid == pid)
+		if (t->row[middle].process.pid == pid)
 			return &t->row[middle];
-		if (t->row[middle].pid < pid)
+		if (t->row[middle].process.pid < pid)
 			low = middle + 1;
 		else
 			high = middle;
@@ -203,9 +177,9 @@ static const struct process *find(const struct table *t, pid_t pid)
 
 static int compare(const void *a, const void *b)
 {
-	const struct process *x = a, *y = b;
+	const struct row *x = a, *y = b;
 
-	return (x->pid > y->pid) - (x->pid < y->pid);
+	return (x->process.pid > y->process.pid) - (x->process.pid < y->process.pid);
 }
 
 /* Descendants of root; all without one. */
@@ -220,14 +194,15 @@ static void count(struct table *t, pid_t root)
 	for (unsigned pass = 0; found && pass < MAX_GENERATIONS; pass++) {
 		found = false;
 		for (size_t i = 0; i < t->n; i++) {
-			struct process *p = &t->row[i];
-			const struct process *parent;
+			struct row *row = &t->row[i];
+			const struct process *p = &row->process;
+			const struct row *parent;
 
-			if (p->is_counted || p->pid == root)
+			if (row->is_counted || p->pid == root)
 				continue;
 			parent = p->parent == root ? NULL : find(t, p->parent);
-			p->is_counted = p->parent == root || (parent && parent->is_counted);
-			found |= p->is_counted;
+			row->is_counted = p->parent == root || (parent && parent->is_counted);
+			found |= row->is_counted;
 		}
 	}
 }
@@ -238,7 +213,7 @@ static uint64_t sum_memory(int proc_fd, const struct table *t, memory_fn *read)
 
 	for (size_t i = 0; i < t->n; i++)
 		if (t->row[i].is_counted)
-			sum += memory_of(proc_fd, &t->row[i], read);
+			sum += memory_of(proc_fd, &t->row[i].process, read);
 	return sum;
 }
 
@@ -253,11 +228,13 @@ static void set_usage(const struct table *t, uint64_t memory, struct usage *usag
 
 	usage->processes = 0;
 	for (size_t i = 0; i < t->n; i++) {
+		const struct process *p = &t->row[i].process;
+
 		if (!t->row[i].is_counted)
 			continue;
-		user += t->row[i].user;
-		system += t->row[i].system;
-		usage->processes += t->row[i].threads;
+		user += p->user + p->waited_user;
+		system += p->system + p->waited_system;
+		usage->processes += p->threads;
 	}
 	usage->cpu_user_usec = MAX(usage->cpu_user_usec, to_usec(user));
 	usage->cpu_system_usec = MAX(usage->cpu_system_usec, to_usec(system));
@@ -293,10 +270,10 @@ int usage_read_others(int proc_fd, pid_t root_pid, pid_t worker, uint64_t since,
 	if (r == 0)
 		count(&t, root_pid);
 	for (size_t i = 0; r == 0 && i < t.n; i++) {
-		const struct process *p = &t.row[i];
+		const struct process *p = &t.row[i].process;
 		uint64_t bytes;
 
-		if (!p->is_counted || p->pid == worker)
+		if (!t.row[i].is_counted || p->pid == worker)
 			continue;
 		bytes = memory_of(proc_fd, p, read_exact_memory);
 		ret->bytes += bytes;
