@@ -287,10 +287,9 @@ int cgroup_memory_take(struct cgroup *c)
 
 static int move_threshold(struct cgroup *c, uint64_t bytes)
 {
-	char text[32];
+	struct error unsaid;
 
-	(void)snprintf(text, sizeof(text), "%" PRIu64, bytes);
-	return write(c->file[CGROUP_FILE_memory_soft], text, strlen(text)) < 0 ? -errno : 0;
+	return write_value(c, CGROUP_FILE_memory_soft, true, bytes, "max", &unsaid);
 }
 
 /* Some is left below the hard limit: who goes on to take is slowed down again, and killed by choice, not by the kernel. */
