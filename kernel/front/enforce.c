@@ -342,17 +342,15 @@ void enforce_end_background(struct front *f, const char *why)
 static void plan_looks(struct front *f, const struct usage *usage, uint64_t now)
 {
 	struct enforce *e = &f->enforce;
-	bool idle = true;
 
 	e->quota.look_at = USEC_NEVER;
 	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct request *r = running(f, i);
 
-		idle &= r == NULL;
 		if (r && !r->ladder.running)
 			e->quota.look_at = MIN(e->quota.look_at, next_look(e, r, usage, now));
 	}
-	if (idle && quota_idle_look(&e->quota, usage, now))
+	if (is_idle(f) && quota_idle_look(&e->quota, usage, now))
 		enforce_end_background(f, "the kernel's CPU time is used up and its processes go on between turns");
 }
 
@@ -429,7 +427,7 @@ static void on_memory(struct front *f, struct watch *w, uint32_t events)
 	bool is_high = cgroup_memory_take(e->cgroup) > 0;
 	const struct usage *usage = look(f, true);
 	uint64_t used = minus(usage->memory_bytes, e->memory_base);
-	bool looks = !is_high, idle = true;
+	bool looks = !is_high;
 
 	(void)w;
 	(void)events;
@@ -437,7 +435,6 @@ static void on_memory(struct front *f, struct watch *w, uint32_t events)
 		struct request *r = running(f, i);
 		struct cause cause = { .is_set = true, .reason = RING_REASON_MEMORY, .used = used };
 
-		idle &= r == NULL;
 		if (!r || r->ladder.running || !is_memory_reported(e, r))
 			continue;
 		cause.limit = r->quota.limits.value[LIMIT_memory];
@@ -446,7 +443,7 @@ static void on_memory(struct front *f, struct watch *w, uint32_t events)
 		else
 			looks = true;
 	}
-	if (is_high && idle)
+	if (is_high && is_idle(f))
 		children_relieve(f, NULL, e->quota.limits.value[LIMIT_memory], used);
 	if (looks) {
 		e->memory_is_reported = false;

@@ -89,6 +89,7 @@ static int check_profile(const char *named)
 	profile_deinit(&profile);
 	return 0;
 }
+
 /* A kernelspec that cannot start is refused here; it names a file whole, for its kernels start in any directory. */
 static int install(struct options *o)
 {

@@ -36,6 +36,11 @@ static struct request *owner(struct front *f, uint32_t turn)
 	return any;
 }
 
+static struct flow *flow_of(struct front *f, struct request *r)
+{
+	return r ? &r->flow : &f->outlet.background;
+}
+
 static bool is_strict(const struct front *f)
 {
 	return f->profile && f->profile->on_output == PROFILE_ON_OUTPUT_INTERRUPT;
@@ -82,7 +87,7 @@ static size_t admit_text(void *data, uint32_t turn, uint32_t stream, struct slic
 {
 	struct front *f = data;
 	struct request *r = owner(f, turn);
-	struct flow *w = r ? &r->flow : &f->outlet.background;
+	struct flow *w = flow_of(f, r);
 	bool mute = is_mute(f, r);
 	size_t n;
 
@@ -103,7 +108,7 @@ static void text_shown(void *data, uint32_t turn)
 {
 	struct front *f = data;
 	struct request *r = owner(f, turn);
-	struct flow *w = r ? &r->flow : &f->outlet.background;
+	struct flow *w = flow_of(f, r);
 
 	flow_text_shown(w);
 	count(f, r, w, 0, 1);
@@ -127,9 +132,9 @@ void outlet_init(struct front *f)
 }
 
 /* What was kept of the end leaves before what comes after it. */
-static struct flow *flow_of(struct front *f, struct request *r, bool last)
+static struct flow *open_flow(struct front *f, struct request *r, bool last)
 {
-	struct flow *w = r ? &r->flow : &f->outlet.background;
+	struct flow *w = flow_of(f, r);
 
 	if (is_mute(f, r))
 		w->is_over = true;
@@ -141,7 +146,7 @@ static struct flow *flow_of(struct front *f, struct request *r, bool last)
 static bool admit(struct front *f, uint32_t turn, size_t bytes, enum outlet_kind kind)
 {
 	struct request *r = owner(f, turn);
-	struct flow *w = flow_of(f, r, kind == OUTLET_LAST);
+	struct flow *w = open_flow(f, r, kind == OUTLET_LAST);
 	bool shown = kind == OUTLET_LAST ? flow_last_message(w, bytes) : flow_message(w, bytes);
 
 	count(f, r, w, bytes, 1);
@@ -151,7 +156,7 @@ static bool admit(struct front *f, uint32_t turn, size_t bytes, enum outlet_kind
 bool outlet_question(struct front *f, uint32_t turn, size_t bytes, bool alone)
 {
 	struct request *r = owner(f, turn);
-	struct flow *w = flow_of(f, r, true);
+	struct flow *w = open_flow(f, r, true);
 	bool shown = flow_question(w, bytes, alone);
 
 	count(f, r, w, bytes, 1);
@@ -194,7 +199,7 @@ static bool is_beyond(struct front *f, const struct request *r, const struct flo
 bool outlet_refuses(struct front *f, const struct lane *lane, size_t bytes)
 {
 	struct request *r = owner(f, lane->current ? lane->current->turn : 0);
-	struct flow *w = r ? &r->flow : &f->outlet.background;
+	struct flow *w = flow_of(f, r);
 
 	bytes -= MIN(bytes, OVERHEAD_BYTES);
 	if (!is_beyond(f, r, w, bytes))
@@ -209,7 +214,7 @@ bool outlet_refuses(struct front *f, const struct lane *lane, size_t bytes)
 void outlet_skipped(struct front *f, const struct lane *lane, size_t bytes)
 {
 	struct request *r = owner(f, lane->current ? lane->current->turn : 0);
-	struct flow *w = r ? &r->flow : &f->outlet.background;
+	struct flow *w = flow_of(f, r);
 
 	flow_left_out(w, bytes, 0);
 	count(f, r, w, bytes, 0);

@@ -15,8 +15,7 @@ int spawn_worker(const struct sandbox_plan *plan, const int fds[], size_t n_fds,
 
 /*
  * In the child, before it executes a launcher: the first bytes on the link say that the front is ready. Until then this
- * process would only take
- * the processor from it. They stay there for the worker. Ends the process when the front has gone.
+ * process would only take the processor from it. They stay there for the worker. Ends the process when the front has gone.
  */
 void spawn_wait_for_front(int link_fd);
 

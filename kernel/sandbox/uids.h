@@ -42,7 +42,8 @@ struct uids_range uids_parse_subuid(const char *text);
 /*
  * directory: where the locks are, NULL for /run/husk/uids; made, and refused when it is not ours alone. range: NULL
  * for that of /etc/subuid. Numbers that a user or group of the machine has are passed over; that nobody has them is
- * remembered in the file of the locks for an hour. -EAGAIN when all are leased, -EINVAL when the range is not mapped in this process' user namespace.
+ * remembered in the file of the locks for an hour. -EAGAIN when all are leased, -EINVAL when the range is not mapped in
+ * this process' user namespace.
  */
 int uids_lease(const char *directory, const struct uids_range *range, struct uids *ret, struct error *err) must_check;
 void uids_release(struct uids *uids);
