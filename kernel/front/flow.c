@@ -20,6 +20,11 @@ uint64_t flow_tail_bytes(const struct flow *w)
 	return MIN(w->limit_bytes / 4, FLOW_TAIL_BYTES);
 }
 
+uint64_t flow_end_bytes(const struct flow *w)
+{
+	return flow_tail_bytes(w) - w->end_bytes;
+}
+
 unsigned flow_tail_messages(const struct flow *w)
 {
 	return (unsigned)MIN(w->limit_messages / 4, (uint64_t)FLOW_TAIL_MESSAGES);
@@ -80,7 +85,7 @@ static void made(struct flow *w, size_t bytes)
 
 static bool leave_out(struct flow *w)
 {
-	w->is_over = true;
+	w->is_over = w->is_cut = true;
 	return false;
 }
 
@@ -135,7 +140,7 @@ void flow_left_out(struct flow *w, size_t bytes, unsigned messages)
 {
 	w->bytes += bytes;
 	w->messages += messages;
-	w->is_over = true;
+	w->is_over = w->is_cut = true;
 }
 
 bool flow_is_spent(const struct flow *w, bool strict, struct cause *ret)

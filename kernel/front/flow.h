@@ -23,11 +23,14 @@ struct flow {
 	uint64_t shown_messages;
 	uint64_t last_bytes; /* of these, beyond the head */
 	uint64_t last_messages;
-	bool is_over;      /* something was left out: from then on all is, but for the end */
+	uint64_t end_bytes; /* of kept text, published because nothing was missing before it */
+	bool is_over;      /* something did not fit the head: from then on nothing does, but the end */
+	bool is_cut;       /* something is left out for good */
 };
 
 void flow_init(struct flow *w, const struct limits *limits);
 uint64_t flow_tail_bytes(const struct flow *w);
+uint64_t flow_end_bytes(const struct flow *w); /* of these, what kept text may still take */
 unsigned flow_tail_messages(const struct flow *w);
 
 /* Text was made: how many bytes of it are published, from its beginning. */

@@ -243,6 +243,16 @@ bool leftover_piece(const struct leftover *l, unsigned i, uint32_t *ret_stream, 
 	return true;
 }
 
+bool leftover_has_gap(const struct leftover *l)
+{
+	return l->bytes > l->n || l->messages;
+}
+
+size_t leftover_tail_bytes(const struct leftover *l)
+{
+	return l->n;
+}
+
 static void describe_amounts(const struct leftover *l, struct buffer *out)
 {
 	unsigned long long missing = l->bytes - l->n;
@@ -253,8 +263,6 @@ static void describe_amounts(const struct leftover *l, struct buffer *out)
 		buffer_append_str(out, " and ");
 	if (l->messages)
 		buffer_printf(out, "%llu message%s", (unsigned long long)l->messages, l->messages == 1 ? "" : "s");
-	if (!missing && !l->messages)
-		buffer_append_str(out, "nothing");
 }
 
 void leftover_describe(const struct leftover *l, struct buffer *out)

@@ -40,6 +40,9 @@ void leftover_message(struct leftover *l, const char *msg_type, struct slice con
 /* One that was not even read. */
 void leftover_unread(struct leftover *l);
 
+/* Something is missing between what was published and the tail. */
+bool leftover_has_gap(const struct leftover *l);
+size_t leftover_tail_bytes(const struct leftover *l);
 /* The tail, in order. False: there is no such piece. Valid until something is added. */
 bool leftover_piece(const struct leftover *l, unsigned i, uint32_t *ret_stream, struct slice *ret_text);
 /* One sentence, with a newline before and after it: how much is missing between what was published and the tail, and where it is. */

@@ -64,5 +64,5 @@ void metadata_write(const struct front *f, const struct request *r, const struct
 	append_usage(f, r, out);
 	buffer_append_str(out, ",\"limits\":");
 	turn_limits_write(r->turn ? &r->quota.limits : &f->enforce.quota.limits, out);
-	buffer_append_str(out, r->flow.is_over ? ",\"truncated\":true}}" : ",\"truncated\":false}}");
+	buffer_append_str(out, r->flow.is_cut ? ",\"truncated\":true}}" : ",\"truncated\":false}}");
 }

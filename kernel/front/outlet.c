@@ -78,9 +78,19 @@ static struct leftover *leftover_of(struct front *f, struct request *r)
 	struct flow *w = &r->flow;
 
 	if (!r->leftover && !r->is_closed &&
-	    leftover_new(&f->outlet.place, r->turn, (size_t)flow_tail_bytes(w), MAX(flow_tail_messages(w), 3u) - 2, &r->leftover) < 0)
+	    leftover_new(&f->outlet.place, r->turn, (size_t)flow_end_bytes(w), MAX(flow_tail_messages(w), 3u) - 2, &r->leftover) < 0)
 		log_warning("no memory for the end of a turn's output");
 	return r->leftover;
+}
+
+/* The head ends with a character, so that the end can begin with one. */
+static size_t whole_characters(struct slice text, size_t n)
+{
+	size_t start = n;
+
+	while (start && n - start < 3 && ((unsigned char)text.data[start] & 0xc0) == 0x80)
+		start--;
+	return ((unsigned char)text.data[start] & 0xc0) == 0x80 ? n : start;
 }
 
 static size_t admit_text(void *data, uint32_t turn, uint32_t stream, struct slice text)
@@ -99,7 +109,12 @@ static size_t admit_text(void *data, uint32_t turn, uint32_t stream, struct slic
 		w->is_over = true;
 	n = flow_text(w, text.len);
 	count(f, r, w, text.len, 0);
-	if (n < text.len && r && !mute && leftover_of(f, r))
+	if (n == text.len)
+		return n;
+	n = whole_characters(text, n);
+	if (!r || mute || !leftover_of(f, r))
+		w->is_cut = true;
+	else
 		leftover_text(r->leftover, stream, slice_from(text.data + n, text.len - n));
 	return n;
 }
@@ -137,7 +152,7 @@ static struct flow *open_flow(struct front *f, struct request *r, bool last)
 	struct flow *w = flow_of(f, r);
 
 	if (is_mute(f, r))
-		w->is_over = true;
+		w->is_over = w->is_cut = true;
 	if (last && r && w->is_over)
 		outlet_close(f, r);
 	return w;
@@ -239,19 +254,28 @@ static void publish_text(struct front *f, const struct request *r, uint32_t stre
 	sender_publish(f->sender, stream_topics[stream], &out);
 }
 
-void outlet_close(struct front *f, struct request *r)
+static void tell_gap(struct front *f, struct request *r, const struct leftover *l)
 {
 	_cleanup_(buffer_deinitp) struct buffer notice = BUFFER_INIT(4096);
+
+	r->is_closed = true;
+	r->flow.is_cut = true;
+	leftover_describe(l, &notice);
+	publish_text(f, r, RING_STDERR, buffer_slice(&notice));
+}
+
+void outlet_close(struct front *f, struct request *r)
+{
 	struct leftover *l = STEAL(r->leftover);
 	struct slice text;
 	uint32_t stream;
 
 	if (!l)
 		return;
-	r->is_closed = true;
 	output_barrier(f->output, 0); /* the head leaves first */
-	leftover_describe(l, &notice);
-	publish_text(f, r, RING_STDERR, buffer_slice(&notice));
+	if (leftover_has_gap(l))
+		tell_gap(f, r, l);
+	r->flow.end_bytes += leftover_tail_bytes(l);
 	for (unsigned i = 0; leftover_piece(l, i, &stream, &text); i++)
 		publish_text(f, r, stream, text);
 	(void)leftover_free(l);

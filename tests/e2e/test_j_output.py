@@ -32,6 +32,17 @@ def test_a_finite_flood_ends_as_it_would_have(client: Client) -> None:
     assert husk(client.execute("print(1)").ok())["truncated"] is False
 
 
+def test_below_the_limit_nothing_is_missing(client: Client) -> None:
+    """Nor said to be, though the last quarter leaves at the end; no character is cut in two."""
+    for start in ("", "x"):
+        turn = run(client, f"print('{start}' + '\u20ac' * 2600)\n7", output="8 KiB").ok()
+        assert (turn.stdout, turn.stderr, turn.result) == (start + "\u20ac" * 2600 + "\n", "", "7")
+        assert husk(turn)["truncated"] is False
+    turn = run(client, "print('x' * 7000)\n[0] * 2000", output="8 KiB").ok()
+    assert (turn.stdout, husk(turn)["truncated"]) == ("x" * 7000 + "\n", True)
+    assert "1 message left out" in turn.stderr
+
+
 def test_results_and_errors_come_after_the_end_of_the_text(client: Client) -> None:
     client.execute("1").ok()
     turn = run(client, "print('x' * 30000)\n7", output="8 KiB").ok()
