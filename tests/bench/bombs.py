@@ -10,6 +10,7 @@ given up 20,000 strings and 10 MB can be made. Odd runs have the shell built bef
 """
 
 import argparse
+import os
 import sys
 import tempfile
 import time
@@ -139,6 +140,7 @@ def main() -> int:
     parser.add_argument("--bomb", action="append", choices=ALL)
     parser.add_argument("--libraries", action="store_true", help="those that need numpy and pandas, and no others")
     options = parser.parse_args()
+    os.environ["ARROW_DEFAULT_MEMORY_POOL"] = "system"  # as in a sandbox: Arrow's own takes 128 MiB to begin with
     total = clean = 0
     with tempfile.TemporaryDirectory(prefix="husk-bombs-") as cache:
         for name in options.bomb or (LIBRARIES if options.libraries else [*BOMBS, *MORE]):
