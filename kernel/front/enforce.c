@@ -14,6 +14,7 @@
 #include "kernel/front/disk-watch.h"
 #include "kernel/front/lanes.h"
 #include "kernel/front/life.h"
+#include "kernel/front/output.h"
 #include "kernel/front/state.h"
 #include "kernel/front/turn-limits.h"
 #include "kernel/front/watch.h"
@@ -171,6 +172,27 @@ static void set_memory_base(struct enforce *e, uint64_t bytes)
 	}
 }
 
+/* The worker's word for it, as far as it is believed. */
+static uint64_t shell_bytes(struct front *f)
+{
+	struct ring_shared *ring = output_ring(f->output);
+
+	return ring ? MIN(atomic_load(&ring->shell_bytes), RING_SHELL_MOST) : 0;
+}
+
+/* What the building of the shell takes is not the tenant's either (link.md 6.2). */
+static void follow_shell(struct front *f)
+{
+	struct enforce *e = &f->enforce;
+	uint64_t bytes = shell_bytes(f);
+	uint64_t more = minus(bytes, e->shell_bytes);
+
+	if (!e->has_memory_base || more == 0)
+		return;
+	e->shell_bytes = bytes;
+	set_memory_base(e, e->memory_base + more);
+}
+
 int enforce_read_limits(const struct front *f, struct request *r, struct error *err)
 {
 	int ret = 0;
@@ -194,8 +216,11 @@ void enforce_begin(struct front *f, struct request *r)
 	if (request_is_turn(r))
 		disk_turn_begins(&e->disk, now);
 	outlet_turn_begins(f);
-	if (!e->has_memory_base)
+	if (!e->has_memory_base) {
+		e->shell_bytes = shell_bytes(f);
 		set_memory_base(e, r->quota.before.memory_bytes);
+	}
+	follow_shell(f);
 	is_held = e->cgroup && cgroup_memory_hold(e->cgroup) == 0;
 	e->memory_is_reported = e->has_reports && is_held &&
 	    minus(r->quota.before.memory_bytes, e->memory_base) < e->quota.limits.value[LIMIT_memory];
@@ -408,6 +433,7 @@ void enforce_tick(struct front *f, uint64_t now)
 	if (now < e->at)
 		return;
 	e->is_due = false;
+	follow_shell(f);
 	judge(f, usage, now);
 	if (looks)
 		plan_looks(f, usage, now);
@@ -424,11 +450,15 @@ void enforce_tick(struct front *f, uint64_t now)
 static void on_memory(struct front *f, struct watch *w, uint32_t events)
 {
 	struct enforce *e = &f->enforce;
-	bool is_high = cgroup_memory_take(e->cgroup) > 0;
-	const struct usage *usage = look(f, true);
-	uint64_t used = minus(usage->memory_bytes, e->memory_base);
-	bool looks = !is_high;
+	bool is_high, looks;
+	const struct usage *usage;
+	uint64_t used;
 
+	follow_shell(f);
+	is_high = cgroup_memory_take(e->cgroup) > 0;
+	usage = look(f, true);
+	used = minus(usage->memory_bytes, e->memory_base);
+	looks = !is_high;
 	(void)w;
 	(void)events;
 	for (size_t i = 0; is_high && i < f->n_lanes; i++) {

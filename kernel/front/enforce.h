@@ -22,7 +22,8 @@ struct enforce {
 	struct cgroup *cgroup;   /* borrowed; NULL: there is none */
 	uint64_t at;             /* the next deadline or look */
 	bool is_due;             /* whatever the deadlines are: something was counted that may be too much */
-	uint64_t memory_base;    /* that this worker had when its first turn began */
+	uint64_t memory_base;    /* that this worker had when its first turn began, and what its shell has taken since */
+	uint64_t shell_bytes;    /* as far as the base has them */
 	bool has_memory_base;
 	bool has_reports;        /* of memory, by the control group */
 	bool memory_is_reported; /* and nothing has been seen of which none will come */

@@ -23,6 +23,7 @@
 
 #include "kernel/worker/interrupt.h"
 #include "kernel/worker/loan.h"
+#include "kernel/worker/output.h"
 #include "protocol/link/ring.h"
 
 #define MIB ((uint64_t)1 << 20)
@@ -32,7 +33,6 @@
 #define N_FAILED 1000         /* requests of malloc in one turn: code that catches all of them will not stop by itself */
 #define FRAMES_PART 10        /* of the limit may be the stacks of Python's frames */
 #define N_DIRECT 3            /* this refusal in a turn, and those after it, are the request's own failure */
-#define SHELL_MOST (64 * MIB) /* that the building of the shell may take */
 #define BREATH (4 * MIB)      /* for a cell that begins above the limit */
 #define KEPT (8 * MIB)        /* of the reserve, when such a cell has used its breath */
 
@@ -401,10 +401,12 @@ void memory_count(bool on)
 		return;
 	}
 	more = now > state.before_shell ? now - state.before_shell : 0;
-	more = MIN(more, SHELL_MOST - state.shell);
+	more = MIN(more, RING_SHELL_MOST - state.shell);
 	state.shell += more;
 	state.base += more;
 	state.before_shell = 0;
+	if (output_shared() != NULL)
+		atomic_store(&output_shared()->shell_bytes, state.shell);
 	if (state.is_inside)
 		open_for_turn();
 	else
@@ -476,7 +478,7 @@ int memory_limit(uint64_t limit, struct error *err)
 	if (state.base == 0)
 		return error_set(err, -EIO, "/proc/self/status does not say VmData, which limits.memory is measured from");
 	state.limit = limit;
-	state.hard = ceiling() + SHELL_MOST;
+	state.hard = ceiling() + RING_SHELL_MOST;
 	state.soft = floor_now();
 	r = limit_process(err);
 	if (r == 0)

@@ -21,6 +21,7 @@
 #define RING_DATA_SIZE (2u << 20) /* a power of two */
 #define RING_N_MARKS 1024u        /* a power of two */
 #define RING_MAGIC 0x6b737568u    /* "husk" */
+#define RING_SHELL_MOST ((uint64_t)64 << 20) /* bytes of shell_bytes that count */
 
 enum { RING_STDOUT = 0, RING_STDERR = 1 };
 
@@ -45,6 +46,7 @@ struct ring_shared {
 	_Atomic uint64_t head;               /* bytes written */
 	_Atomic uint64_t mark_head;          /* marks written */
 	_Atomic uint32_t interrupt_seen;     /* how many interrupts the worker's handler has run for (diagnostic) */
+	_Atomic uint64_t shell_bytes;        /* of memory that the building of the shell has taken (specs/link.md 6.2) */
 	/* written by the front */
 	_Alignas(64) _Atomic uint64_t tail;  /* bytes consumed */
 	_Atomic uint64_t mark_tail;          /* marks consumed */

@@ -397,6 +397,14 @@ def test_memory_error_of_the_quota_and_of_the_code(client: Client) -> None:
     assert client.execute("kept").ok().result == "5"
 
 
+def test_memory_of_the_shell_is_not_the_tenants(start_limited: StartLimited) -> None:
+    client = start_limited(memory="48 MiB").connect()
+    client.execute("1").ok()  # before there is a shell
+    client.execute("import time, IPython\nlen(In)").ok()
+    run(client, "b = bytearray(44 << 20)\ntime.sleep(0.5)").ok()  # looks are 0.1 s apart
+    assert_ended(run(client, "c = bytearray(8 << 20)"), "MemoryError", "memory_limit")
+
+
 def test_shared_memory_is_found_by_a_look(client: Client) -> None:
     client.execute("import mmap, time; kept = 5").ok()
     code = "m = mmap.mmap(-1, 400 << 20)\nfor i in range(0, 400 << 20, 4096): m[i] = 1\ntime.sleep(30)"
