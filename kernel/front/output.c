@@ -151,17 +151,6 @@ static void publish_content(struct output *o)
 		o->gate->shown(o->gate_data, o->content_turn);
 }
 
-/* final: the stream's text ends here, so an unfinished character will never be finished. */
-static void flush(struct output *o, bool final)
-{
-	if (final && o->n_carry) {
-		(void)json_encode_chunk(&o->content, slice_from(o->carry, o->n_carry), true);
-		o->content_raw += o->n_carry;
-		o->n_carry = 0;
-	}
-	publish_content(o);
-}
-
 static void start_content(struct output *o)
 {
 	if (o->content.len)
@@ -169,6 +158,18 @@ static void start_content(struct output *o)
 	buffer_append_str(&o->content, "{\"name\":\"");
 	buffer_append_str(&o->content, stream_names[o->content_stream]);
 	buffer_append_str(&o->content, "\",\"text\":\"");
+}
+
+/* final: the stream's text ends here, so an unfinished character will never be finished. What stood before it may have left already. */
+static void flush(struct output *o, bool final)
+{
+	if (final && o->n_carry) {
+		start_content(o);
+		(void)json_encode_chunk(&o->content, slice_from(o->carry, o->n_carry), true);
+		o->content_raw += o->n_carry;
+		o->n_carry = 0;
+	}
+	publish_content(o);
 }
 
 /* Completes the carried character with the first bytes of text; returns how many of them were used. */

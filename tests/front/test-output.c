@@ -379,6 +379,17 @@ static void test_a_character_that_is_never_finished_is_replaced(void **state)
 	assert_message(1, "stream.stderr", "{\"t\":1}", "b");
 }
 
+static void test_a_character_that_is_never_finished_may_follow_what_was_published(void **state)
+{
+	(void)state;
+	(void)print(1, "a\xe2\x82");
+	(void)output_pull(output, 1);
+	(void)output_pull(output, 1 + 2 * OUTPUT_DELAY_USEC);
+	assert_message(0, "stream.stdout", "{\"t\":1}", "a");
+	output_barrier(output, UINT64_MAX);
+	assert_message(1, "stream.stdout", "{\"t\":1}", "\xef\xbf\xbd");
+}
+
 static void test_random_bytes_are_repaired_however_they_are_cut(void **state)
 {
 	uint64_t seed = 42;
@@ -650,6 +661,7 @@ int main(void)
 		T(test_deadlines_pass_without_text),
 		T(test_characters_split_anywhere_are_whole_in_the_end),
 		T(test_a_character_that_is_never_finished_is_replaced),
+		T(test_a_character_that_is_never_finished_may_follow_what_was_published),
 		T(test_random_bytes_are_repaired_however_they_are_cut),
 		T(test_nul_and_control_characters_at_full_size_are_not_lost),
 		T(test_while_subscribers_are_slow_text_stays_in_the_ring),
