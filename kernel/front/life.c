@@ -288,20 +288,30 @@ static void describe_death(const struct front *f, char *text, size_t size)
 		(void)snprintf(text, size, "the worker ended with %s", status);
 }
 
-/* text: room for the sentence of a limit. */
-static struct failure why_it_died(struct front *f, const struct request *r, const char *sentence, struct buffer *text)
+/* text: room for the sentence. Whoever ended the worker in the end, the limit was the first reason to end the turn. */
+static struct failure ended_by_limit(const struct front *f, const struct request *r, const char *sentence, struct buffer *text)
 {
 	char reason[REASON_MESSAGE_MAX];
 
+	reason_message(r->cause.reason, r->cause.limit, r->cause.used, reason);
+	buffer_printf(text, "%s; %s and the variables are lost", reason, f->killed_worker ? "the worker was killed" : sentence);
+	buffer_append_char(text, '\0');
+	return (struct failure){ cause_ename(&r->cause, true), text->data ? text->data : "a limit was reached",
+		f->killed_worker ? SLICE_NULL : output_stderr_tail(f->output), cause_verdict(&r->cause), VERDICT_LOST };
+}
+
+/* Code may handle the error of a full disk as any other: what it dies of later is something else. */
+static bool was_ending_for_limit(const struct front *f, const struct request *r)
+{
+	return cause_is_limit(&r->cause) && (f->killed_worker || (!f->worker_was_oom && !cause_is_disk(&r->cause)));
+}
+
+static struct failure why_it_died(struct front *f, const struct request *r, const char *sentence, struct buffer *text)
+{
 	if (f->ending)
 		return (struct failure){ "KernelShutdown", "the kernel was shut down", SLICE_NULL, VERDICT_shutdown, VERDICT_LOST };
-	if (f->killed_worker && cause_is_limit(&r->cause)) {
-		reason_message(r->cause.reason, r->cause.limit, r->cause.used, reason);
-		buffer_printf(text, "%s; the worker was killed and the variables are lost", reason);
-		buffer_append_char(text, '\0');
-		return (struct failure){ cause_ename(&r->cause, true), text->data ? text->data : reason, SLICE_NULL,
-			cause_verdict(&r->cause), VERDICT_LOST };
-	}
+	if (was_ending_for_limit(f, r))
+		return ended_by_limit(f, r, sentence, text);
 	if (f->killed_worker && r->cause.is_set)
 		return (struct failure){ "KeyboardInterrupt",
 			"the cell did not react to the interrupt; its worker was killed and the variables are lost", SLICE_NULL,
@@ -426,6 +436,14 @@ static void refuse_waiting(struct front *f, const char *sentence)
 			lane_refuse_queue(f, front_lane(f, i), &why);
 }
 
+/* Of our own signal, when code has taken away what catches it: a kill like any other of ours. */
+static bool died_of_interrupt(const struct front *f, int status)
+{
+	const struct request *r = f->main.current;
+
+	return r && r->cause.is_set && WIFSIGNALED(status) && WTERMSIG(status) == WORKER_INTERRUPT_SIGNAL;
+}
+
 void life_worker_exited(struct front *f, int status, const struct rusage *used)
 {
 	char sentence[700];
@@ -437,6 +455,7 @@ void life_worker_exited(struct front *f, int status, const struct rusage *used)
 	served = f->served;
 	if (!f->condemned)
 		f->lost_unsaid = served;
+	f->killed_worker |= died_of_interrupt(f, status);
 	f->worker_was_oom = WIFSIGNALED(status) && WTERMSIG(status) == SIGKILL && !f->killed_worker && enforce_was_oom(f);
 	enforce_worker_ended(f, used);
 	execute_announce(f);

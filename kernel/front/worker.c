@@ -25,7 +25,6 @@
 #include "kernel/sandbox/spawn.h"
 #include "protocol/link/link.h"
 
-#define INTERRUPT_SIGNAL (SIGRTMIN + 5)
 #define PIPE_SIZE (256 << 10)
 
 /* The same pipe, opened once more: whoever has the other open file cannot change the flags of this one. */
@@ -214,8 +213,8 @@ void worker_signal(const struct worker *w)
 	if (w->pid <= 0)
 		return;
 	/* Where it has another user id, and no user namespace of which the front is the owner, pid 1 sends it. */
-	if (syscall(SYS_tgkill, w->pid, w->pid, INTERRUPT_SIGNAL) < 0 && errno == EPERM && w->sandbox)
-		(void)!sandbox_signal(w->sandbox, INTERRUPT_SIGNAL);
+	if (syscall(SYS_tgkill, w->pid, w->pid, WORKER_INTERRUPT_SIGNAL) < 0 && errno == EPERM && w->sandbox)
+		(void)!sandbox_signal(w->sandbox, WORKER_INTERRUPT_SIGNAL);
 }
 
 void worker_describe_status(int status, char *ret_text, size_t size)

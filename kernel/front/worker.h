@@ -54,6 +54,7 @@ void worker_close(struct worker *w); /* closes descriptors; the process must be 
 void worker_kill(const struct worker *w); /* in a sandbox: and everything else that runs there */
 
 /* Stage 1 and 2 of an interrupt: the reserved signal to the main thread (specs/link.md 5). */
+#define WORKER_INTERRUPT_SIGNAL (SIGRTMIN + 5)
 void worker_signal(const struct worker *w);
 
 /* "signal 11 (SIGSEGV)" or "exit code 3". */
