@@ -12,6 +12,7 @@
 #include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/stat.h>
 #include <sys/syscall.h>
 #include <sys/wait.h>
 
@@ -129,6 +130,14 @@ static _Noreturn void tell_failure(int fd, const struct confinement *c, enum lay
 	tell(fd, outcome);
 }
 
+/* The tenant owns it, and may have shut it before the last worker ended. */
+static int enter_workspace(const char *path)
+{
+	if (chdir(path) == 0)
+		return 0;
+	return errno == EACCES && chmod(path, 0700) == 0 && chdir(path) == 0 ? 0 : -errno;
+}
+
 static _Noreturn void become_worker(const struct sandbox_plan *plan, const int fds[], size_t n_fds, int pipe_fd)
 {
 	struct outcome outcome = {.layer = -1};
@@ -143,8 +152,9 @@ static _Noreturn void become_worker(const struct sandbox_plan *plan, const int f
 	if (r < 0)
 		tell_failure(pipe_fd, &confinement, failed, r, outcome.layers);
 	/* By who works there: pid 1 may have no right to it. */
-	if (chdir(plan->cwd) < 0)
-		tell(pipe_fd, (struct outcome){.layer = LAYER_workspace, .error = -errno});
+	r = enter_workspace(plan->cwd);
+	if (r < 0)
+		tell(pipe_fd, (struct outcome){.layer = LAYER_workspace, .error = r});
 	if (write(pipe_fd, &outcome, sizeof(outcome)) != sizeof(outcome))
 		_exit(127);
 	(void)close(pipe_fd);
