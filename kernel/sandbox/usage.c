@@ -57,10 +57,10 @@ static uint64_t sum_kb(const char *text, const char *const fields[], size_t n)
 
 typedef bool memory_fn(int proc_fd, pid_t thread, uint64_t *ret); /* false: that thread has none */
 
-/* Memory of its own: anonymous, and what it has mapped of shared memory. */
+/* Memory of its own: anonymous, what it has mapped of shared memory, and its page tables, which grow with what is only read too. */
 static bool read_memory(int proc_fd, pid_t thread, uint64_t *ret)
 {
-	static const char *const fields[] = { "\nRssAnon:", "\nRssShmem:" };
+	static const char *const fields[] = { "\nRssAnon:", "\nRssShmem:", "\nVmPTE:" };
 	char text[4096];
 
 	if (read_file(proc_fd, thread, "status", text, sizeof(text)) <= 0 || !strstr(text, fields[0]))
@@ -72,12 +72,14 @@ static bool read_memory(int proc_fd, pid_t thread, uint64_t *ret)
 /* The same with its share alone of what others have too; as above where we may not see that. */
 static bool read_exact_memory(int proc_fd, pid_t thread, uint64_t *ret)
 {
-	static const char *const fields[] = { "\nPss_Anon:", "\nPss_Shmem:" };
+	static const char *const fields[] = { "\nPss_Anon:", "\nPss_Shmem:" }, *const tables[] = { "\nVmPTE:" };
 	char text[4096];
 
 	if (read_file(proc_fd, thread, "smaps_rollup", text, sizeof(text)) <= 0 || !strstr(text, fields[0]))
 		return read_memory(proc_fd, thread, ret);
 	*ret = sum_kb(text, fields, ARRAY_SIZE(fields));
+	if (read_file(proc_fd, thread, "status", text, sizeof(text)) > 0)
+		*ret += sum_kb(text, tables, ARRAY_SIZE(tables));
 	return true;
 }
 
