@@ -181,6 +181,12 @@ static PyObject *bridge_guard(PyObject *module, PyObject *args)
 	return rest != NULL ? interrupt_guard(turn, PyTuple_GetItem(args, 1), rest) : NULL;
 }
 
+static PyObject *bridge_between(PyObject *module, PyObject *func)
+{
+	(void)module;
+	return interrupt_between(func);
+}
+
 static PyObject *bridge_arm(PyObject *module, PyObject *value)
 {
 	uint32_t turn;
@@ -430,6 +436,7 @@ static PyMethodDef methods[] = {
 	{ "drain", bridge_drain, METH_NOARGS, "Copies what the pipes on fd 1 and 2 hold into the ring." },
 	{ "set_context_var", bridge_set_context_var, METH_O, "The context variable that holds the turn." },
 	{ "guard", bridge_guard, METH_VARARGS, "guard(turn, func, *args): calls func with interrupts armed." },
+	{ "between", bridge_between, METH_O, "between(func): calls func; an interrupt of a turn that has not begun is raised in it." },
 	{ "arm", bridge_arm, METH_O, "As entering guard()." },
 	{ "disarm", bridge_disarm, METH_NOARGS, "Ends arm()." },
 	{ "set_attention", bridge_set_attention, METH_O, "The function to call when a frame does not wait for the cell's end." },

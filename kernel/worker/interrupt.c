@@ -19,6 +19,9 @@
 
 #define STAGE_STICKY 2
 
+/* What earlier cells have left in the event loop runs, and no turn does. */
+#define TURN_BETWEEN UINT32_MAX
+
 static struct {
 	_Atomic uint32_t armed;    /* depth of guard() and arm() */
 	_Atomic bool external;     /* a SIGINT from outside came while armed */
@@ -33,6 +36,17 @@ static struct {
 
 static unsigned long main_thread;
 static PyObject *attention; /* called for a signal that asks for no interrupt; NULL: nobody */
+
+static bool is_between(void)
+{
+	return state.turn == TURN_BETWEEN;
+}
+
+/* An exception may be raised in what runs. */
+static bool is_open(void)
+{
+	return atomic_load(&state.armed) != 0 || is_between();
+}
 
 /* ---- whose frame is it ---- */
 
@@ -112,7 +126,7 @@ static int raise_everywhere(PyObject *object, PyFrameObject *frame, int what, Py
 
 	(void)object;
 	(void)arg;
-	if ((what != PY_TRACE_CALL && what != PY_TRACE_LINE) || atomic_load(&state.armed) == 0)
+	if ((what != PY_TRACE_CALL && what != PY_TRACE_LINE) || !is_open())
 		return 0;
 	owner = owner_of(frame);
 	if (owner == OWNER_HUSK || owner == OWNER_LOOP)
@@ -147,7 +161,7 @@ static bool is_wanted(struct ring_shared *shared)
 {
 	uint32_t turn = shared != NULL ? atomic_load(&shared->interrupt_turn) : 0;
 
-	return turn != 0 && turn == state.turn;
+	return turn != 0 && (turn == state.turn || is_between());
 }
 
 /* The stage that the front asks for in this turn; each shared word is read once. 0: none. */
@@ -195,6 +209,11 @@ static int raise_interrupt(uint64_t now)
  * report of the first. */
 static bool is_due(uint32_t stage, PyFrameObject *frame, uint64_t now)
 {
+	enum owner owner = is_between() && frame != NULL ? owner_of(frame) : OWNER_OTHER;
+
+	/* Only what holds the loop up, which would otherwise lose what is ready. */
+	if (owner == OWNER_LOOP || owner == OWNER_HUSK)
+		return false;
 	if (state.raised_turn != state.turn)
 		return true;
 	if (stage < STAGE_STICKY && now - state.raised_usec < SAME_INTERRUPT_USEC)
@@ -235,7 +254,7 @@ static PyObject *handle_signal(PyObject *module, PyObject *args)
 	/* An interrupt that came meanwhile has waited. */
 	external = atomic_exchange(&state.external, false);
 	stage = wanted_stage();
-	if ((stage == 0 && !external) || atomic_load(&state.armed) == 0)
+	if ((stage == 0 && !external) || !is_open())
 		Py_RETURN_NONE;
 	if (borrowed_frame == Py_None)
 		borrowed_frame = NULL;
@@ -319,6 +338,22 @@ PyObject *interrupt_guard(uint32_t turn, PyObject *func, PyObject *args)
 		result = PyObject_CallObject(func, args);
 		interrupt_disarm();
 	}
+	state.turn = outer;
+	return result;
+}
+
+PyObject *interrupt_between(PyObject *func)
+{
+	uint32_t outer = state.turn;
+	PyObject *result;
+
+	if (check_main_thread() < 0)
+		return NULL;
+	state.turn = TURN_BETWEEN;
+	if (state.raised_turn == TURN_BETWEEN)
+		state.raised_turn = 0;
+	result = PyObject_CallNoArgs(func);
+	clear_sticky();
 	state.turn = outer;
 	return result;
 }

@@ -24,6 +24,12 @@ int interrupt_init(void) must_check;
 /* func(*args) with interrupts armed. A new reference, or NULL with an exception. */
 PyObject *interrupt_guard(uint32_t turn, PyObject *func, PyObject *args);
 
+/*
+ * func() between two turns, main thread: it runs what earlier cells have left in the event loop. An interrupt of a turn that cannot begin
+ * because of that is raised there, and in the turn itself when it begins.
+ */
+PyObject *interrupt_between(PyObject *func);
+
 /* 0, or -1 with an exception: not the main thread, or the turn's interrupt came before. */
 int interrupt_arm(uint32_t turn) must_check;
 void interrupt_disarm(void);

@@ -138,6 +138,39 @@ def test_a_refused_cell_stops_what_is_queued_behind_it(start_limited: StartLimit
         assert client.finish(behind).status == status
 
 
+HOLDS_UP = {
+    "loop": "while True: pass",
+    "sleep": "import time; time.sleep(1000)",
+    "swallow": "while True:\n        try:\n            while True: pass\n        except BaseException: pass",
+    "library": "import queue; queue.Queue().get()",
+}
+
+
+def hold_up(client: Client, how: str) -> None:
+    """A task of an earlier cell does not give the event loop back."""
+    client.execute("import asyncio; kept = 5").ok()
+    client.execute(f"async def hold():\n    print('held')\n    {how}\ntask = asyncio.create_task(hold())").ok()
+    client.wait(lambda m: m.type == "stream" and "held" in m.content["text"], "the task")
+
+
+@pytest.mark.parametrize("how", HOLDS_UP.values(), ids=HOLDS_UP)
+def test_a_task_that_holds_up_the_next_turn(client: Client, how: str) -> None:
+    """It gets the exception, the turn too, and the variables are kept."""
+    hold_up(client, how)
+    assert_ended(run(client, "1", wall="300 ms"), "WallTimeLimitExceeded", "wall_limit")
+    assert client.execute("kept, task.done()").ok().result == "(5, True)"
+
+
+def test_an_interrupt_of_a_turn_that_is_held_up(client: Client) -> None:
+    hold_up(client, HOLDS_UP["loop"])
+    turn = client.send_code("1")
+    client.wait(lambda m: m.type == "execute_input" and m.parent_id == turn, "the turn")
+    client.request("interrupt_request", {}, channel="control")
+    value = husk(client.finish(turn).failed("KeyboardInterrupt"))
+    assert (value["verdict"], value["state"]) == ("interrupted", "kept")
+    assert client.execute("kept").ok().result == "5"
+
+
 # --- wall time --------------------------------------------------------------------------------------------------------
 
 

@@ -51,13 +51,16 @@ def drain() -> None:
 def guard(turn: int, func: Callable[..., Any], *args: Any) -> Any:
     """Calls func(*args) as tenant code of `turn`: interrupts are armed while it runs and surely disarmed when it has returned.
 
-    Main thread only. An interrupt outside of guard() never raises.
+    Main thread only. An interrupt outside of guard() and between() never raises.
     """
 
 def arm(turn: int) -> None:
     """As entering guard(), for cells that live across calls (top-level await). disarm() ends it."""
 
 def disarm() -> None: ...
+def between(func: Callable[[], Any], /) -> Any:
+    """Calls func(), which runs what earlier cells have left: an interrupt of a turn that has not begun is raised in that."""
+
 def interrupt_thread(thread: int, reason: int = 0, limit: int = 0, used: int = 0, /) -> bool:
     """Raises what interruption() gives in another thread at its next step of Python code. False: there is no such thread."""
 

@@ -131,11 +131,17 @@ class Aio:
         return link.recv()
 
     def _turn_once(self) -> None:
-        """Runs what is ready. A task's exception is its own affair; SystemExit and the like must not end the worker."""
+        """Runs what is ready. A task's exception is its own affair; SystemExit and the like must not end the worker.
+
+        An interrupt of a turn that waits for this is raised in what holds it up.
+        """
         loop = self.loop
         loop.call_soon(loop.stop)
         try:
-            loop.run_forever()
+            if self.main:
+                _husk.between(loop.run_forever)
+            else:
+                loop.run_forever()
         except BaseException as error:
             if isinstance(error, _husk.Closed):
                 raise
