@@ -152,7 +152,7 @@ static void send_start(struct front *f)
 	size_t begin = peer_begin(&f->main.peer);
 
 	msgpack_write_array(out, 1);
-	msgpack_write_map(out, 7 + (memory != LIMITS_NONE) + (frames < LINK_MAX_BODY) + (f->source.sandbox != NULL));
+	msgpack_write_map(out, 7 + (memory != LIMITS_NONE) + (frames < LINK_MAX_BODY) + (f->source.sandbox ? 2 : 0));
 	write_option(out, "session", f->uuid);
 	write_option(out, "ident", f->ident);
 	write_option(out, "connection_file", o->connection_file);
@@ -167,8 +167,11 @@ static void send_start(struct front *f)
 		msgpack_write_str(out, SLICE_LIT("frame_limit"));
 		msgpack_write_u64(out, frames);
 	}
-	if (f->source.sandbox)
+	if (f->source.sandbox) {
 		write_option(out, "package_prefix", sandbox_package_prefix(f->source.sandbox));
+		msgpack_write_str(out, SLICE_LIT("is_replacement"));
+		msgpack_write_bool(out, f->is_replacement);
+	}
 	msgpack_write_str(out, SLICE_LIT("history_session"));
 	msgpack_write_nil(out);
 	msgpack_write_str(out, SLICE_LIT("ipython_args"));
@@ -410,6 +413,7 @@ static void replace(struct front *f)
 {
 	struct error err = { 0 };
 
+	f->is_replacement = true;
 	if (life_start_worker(f, &err) < 0) {
 		log_error("%s", err.text);
 		life_shutdown(f, 1, false);

@@ -99,6 +99,7 @@ struct front {
 	enum worker_state worker_state;
 	struct interpreter interpreter;
 	unsigned n_early_deaths;
+	bool is_replacement;      /* the worker is not the first one */
 	bool served;              /* this worker has begun a request */
 	uint32_t n_links;
 	bool killed_worker;       /* by us, at the end of an interrupt's grace, or for a limit */

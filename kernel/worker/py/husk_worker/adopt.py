@@ -1,6 +1,7 @@
 # SPDX-License-Identifier: Apache-2.0
 """Building the shell in a session that has begun without it: what was recorded so far becomes the shell's."""
 
+import contextlib
 import os
 import sys
 
@@ -54,17 +55,29 @@ def _drop_inline_backend() -> None:
 
 def _ipython(runtime: object) -> object:
     """A new IPython shell. Raises ImportError, and whatever a broken IPython raises."""
-    from husk_worker import shell, startup
-
     place = _leave_what_is_gone()
     try:
-        if runtime.must_build():
-            startup.load_config(runtime)
-        return shell.build(runtime)
+        with _careful(runtime.options):
+            from husk_worker import shell, startup
+
+            if runtime.must_build():
+                startup.load_config(runtime)
+            built = shell.build(runtime)
+        startup.add_working_directory()
+        return built
     finally:
         if place is not None:
             os.fchdir(place)
             os.close(place)
+
+
+def _careful(options: dict) -> "contextlib.AbstractContextManager[None]":
+    """A module that cells have left to end the worker that imports it must not end each one that makes its shell."""
+    if not options.get("is_replacement"):
+        return contextlib.nullcontext()
+    from husk_worker import prefix
+
+    return prefix.behind(options.get("package_prefix"))
 
 
 def _leave_what_is_gone() -> "int | None":

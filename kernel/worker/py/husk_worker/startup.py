@@ -42,22 +42,39 @@ def _names(path: str) -> list[str]:
         return []
 
 
+def _has_config(place: str) -> bool:
+    return any(name.startswith("ipython") and "config." in name for name in _names(place))
+
+
+def _has_scripts(place: str) -> bool:
+    return any(name.endswith((".py", ".ipy")) for name in _names(place))
+
+
+def _is_writable(place: str) -> bool:
+    """Whether its file system can be written: modes say nothing, because the owner can change them."""
+    try:
+        return not os.statvfs(place).f_flag & os.ST_RDONLY
+    except OSError:
+        return False
+
+
+def _is_planted() -> bool:
+    """Whether cells may have written what would run here. One that ends the worker would end each that follows."""
+    profile = os.path.join(ipython_dir(), "profile_default")
+    scripts = os.path.join(profile, "startup")
+    found = [place for place in (profile, os.getcwd()) if _has_config(place)] + ([scripts] if _has_scripts(scripts) else [])
+    return any(map(_is_writable, found))
+
+
 def wants_shell(options: dict) -> bool:
     """Whether something of the user's has to run, or to be read, before the first cell. A few stat calls."""
+    if options.get("is_replacement") and _is_planted():
+        return False
     if arguments(options) or os.environ.get("PYTHONSTARTUP"):
         return True
     profile = os.path.join(ipython_dir(), "profile_default")
-    places = [
-        profile,
-        "/usr/local/etc/ipython",
-        "/etc/ipython",
-        os.path.join(sys.prefix, "etc", "ipython"),
-        os.getcwd(),
-    ]
-    for place in places:
-        if any(name.startswith("ipython") and "config." in name for name in _names(place)):
-            return True
-    return any(name.endswith((".py", ".ipy")) for name in _names(os.path.join(profile, "startup")))
+    system = ["/usr/local/etc/ipython", "/etc/ipython", os.path.join(sys.prefix, "etc", "ipython")]
+    return any(map(_has_config, [profile, *system, os.getcwd()])) or _has_scripts(os.path.join(profile, "startup"))
 
 
 _apps = {}
