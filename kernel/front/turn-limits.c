@@ -61,7 +61,11 @@ static int parse_text(enum limit which, struct slice token, uint64_t *ret, struc
 
 static enum limit find(struct slice name)
 {
-	return name.len < 2 ? LIMIT_COUNT : limit_find(slice_from(name.data + 1, name.len - 2));
+	int i = 0;
+
+	while (i < LIMIT_COUNT && !json_string_equals(name, limit_rows[i].name))
+		i++;
+	return (enum limit)i;
 }
 
 static int refuse_unknown(const char *name, struct error *err)
@@ -74,7 +78,8 @@ static int refuse_unknown(const char *name, struct error *err)
 	return error_set(err, -EINVAL, "metadata.husk.limits: there is no limit %s; a turn may lower %.*s", name, (int)known.len, known.data);
 }
 
-static int lower_one(struct slice name, struct slice value, struct limits *limits, struct error *err)
+/* own: the kernel's; of members with the same name the last one counts. */
+static int lower_one(struct slice name, struct slice value, const struct limits *own, struct limits *limits, struct error *err)
 {
 	enum limit which = find(name);
 	enum json_type type = json_type(value);
@@ -95,14 +100,15 @@ static int lower_one(struct slice name, struct slice value, struct limits *limit
 		r = error_set(err, -EINVAL, "metadata.husk.limits: %s is neither a text such as \"10 s\" nor a number", text);
 	if (r < 0)
 		return r;
-	if (asked > limits->value[which])
-		return refuse_above(which, asked, limits->value[which], err);
+	if (asked > own->value[which])
+		return refuse_above(which, asked, own->value[which], err);
 	limits->value[which] = asked;
 	return 0;
 }
 
 int turn_limits_lower(struct slice metadata, struct limits *limits, struct error *err)
 {
+	struct limits own = *limits;
 	struct slice husk, asked, name, value;
 	struct json_iter it;
 	enum json_type type;
@@ -117,7 +123,7 @@ int turn_limits_lower(struct slice metadata, struct limits *limits, struct error
 		return error_set(err, -EINVAL, "metadata.husk.limits is not an object");
 	it = json_iter(asked);
 	while (r == 0 && json_next(&it, &name, &value))
-		r = lower_one(name, value, limits, err);
+		r = lower_one(name, value, &own, limits, err);
 	return r;
 }
 

@@ -31,6 +31,8 @@ static void test_what_is_asked_lowers(void **state)
 		{ "{\"husk\":{\"limits\":{\"cpu\":10000,\"memory\":\"64 MiB\"}}}", LIMIT_memory, 64 * LIMIT_MIB },
 		{ "{\"husk\":{\"limits\":{\"output_messages\":\"16\"}}}", LIMIT_output_messages, 16 },
 		{ "{\"cellId\":\"x\",\"husk\":{\"other\":1,\"limits\":{\"input\":\"1\\u0020s\"}}}", LIMIT_input, LIMIT_SECOND },
+		{ "{\"husk\":{\"limits\":{\"w\\u0061ll\":\"10 s\"}}}", LIMIT_wall, 10 * LIMIT_SECOND },
+		{ "{\"husk\":{\"limits\":{\"wall\":\"1 s\",\"wall\":\"10 s\"}}}", LIMIT_wall, 10 * LIMIT_SECOND },
 	};
 
 	(void)state;
