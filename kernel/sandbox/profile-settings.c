@@ -386,7 +386,7 @@ static void judge_together(struct reading *r)
 				 "mounts need a sandbox.minimum of \"full-nocg\" or \"full\"; it is \"%s\"", minimum);
 }
 
-/* A kernel without a sandbox has no limits but those that are written; what is not written is within the machine. */
+/* A kernel without a sandbox and without a section limits has none; what is not written is within the machine. */
 static void set_default_limits(struct reading *r, const struct limits *unset)
 {
 	struct limits fallback = r->has_limits || r->p->level != SANDBOX_NONE ? limits_default() : limits_unlimited();
