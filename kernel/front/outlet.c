@@ -132,7 +132,6 @@ static void text_shown(void *data, uint32_t turn)
 void outlet_init(struct front *f)
 {
 	static const struct output_gate gate = { admit_text, text_shown };
-	bool inside = f->source.sandbox && sandbox_get_level(f->source.sandbox) >= SANDBOX_FULL_NOCG;
 	struct leftover_place *place = &f->outlet.place;
 
 	flow_init(&f->outlet.background, &f->enforce.quota.limits);
@@ -141,8 +140,8 @@ void outlet_init(struct front *f)
 	if (f->source.sandbox) {
 		place->workspace_fd = sandbox_workspace_fd(f->source.sandbox);
 		place->n_files = sandbox_outputs(f->source.sandbox, &place->files);
+		place->name = sandbox_workspace_name(f->source.sandbox);
 	}
-	place->name = inside || !f->profile || !f->profile->workspace ? "/workspace" : f->profile->workspace;
 	output_set_gate(f->output, &gate, f);
 }
 

@@ -125,6 +125,27 @@ static int take_cgroup(struct sandbox *s, enum sandbox_level level, struct error
 	return r;
 }
 
+/* As the holder makes them in a workspace in memory: with root's rights gone, the owner could not. */
+static void make_outputs(struct sandbox *s)
+{
+	uid_t uid = s->plan.as_root ? s->plan.tenant_uid : (uid_t)-1;
+	char name[sizeof(HOLDER_OUTPUTS) + 16];
+
+	if (s->workspace_fd < 0 || mkdirat(s->workspace_fd, ".husk", 0700) < 0 || fchownat(s->workspace_fd, ".husk", uid, uid, 0) < 0)
+		return;
+	for (unsigned i = 0; i < HOLDER_MAX_OUTPUTS; i++) {
+		int fd;
+
+		(void)snprintf(name, sizeof(name), HOLDER_OUTPUTS, i + 1);
+		fd = openat(s->workspace_fd, name, O_WRONLY | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+		if (fd < 0)
+			return;
+		s->outputs[s->n_outputs++] = fd;
+		if (fchown(fd, uid, uid) < 0)
+			return;
+	}
+}
+
 /* Without a root of its own a worker has a directory of the host. */
 static int take_workspace(struct sandbox *s, struct error *err)
 {
@@ -143,6 +164,7 @@ static int take_workspace(struct sandbox *s, struct error *err)
 				 strerror(errno));
 	s->plan.cwd = s->plan.own_workspace;
 	s->workspace_fd = open(s->plan.own_workspace, O_PATH | O_DIRECTORY | O_NOFOLLOW | O_CLOEXEC);
+	make_outputs(s);
 	return 0;
 }
 
@@ -562,6 +584,11 @@ const char *sandbox_package_prefix(const struct sandbox *s)
 int sandbox_workspace_fd(const struct sandbox *s)
 {
 	return s->workspace_fd >= 0 ? s->workspace_fd : s->plan.profile->workspace_fd;
+}
+
+const char *sandbox_workspace_name(const struct sandbox *s)
+{
+	return s->plan.cwd;
 }
 
 size_t sandbox_outputs(const struct sandbox *s, const int **ret_fds)

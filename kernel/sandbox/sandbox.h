@@ -82,6 +82,7 @@ int sandbox_measure_take(struct sandbox *s, struct measure_answer *ret) must_che
 
 const char *sandbox_package_prefix(const struct sandbox *s); /* where a session may install packages, as seen inside */
 int sandbox_workspace_fd(const struct sandbox *s);           /* borrowed, -1: none */
+const char *sandbox_workspace_name(const struct sandbox *s); /* as the tenant sees it */
 /* Files for output that is left out, HOLDER_OUTPUTS of the workspace; borrowed. 0: the front can make them itself, or there are none. */
 size_t sandbox_outputs(const struct sandbox *s, const int **ret_fds);
 

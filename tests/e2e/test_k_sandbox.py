@@ -6,6 +6,7 @@ from __future__ import annotations
 import ctypes
 import json
 import os
+import re
 import signal
 import subprocess
 from collections.abc import Callable
@@ -249,6 +250,17 @@ def test_usage_is_measured(client_at: Callable[[str], Any], level: str) -> None:
     assert usage["cpu_user_usec"] + usage["cpu_system_usec"] >= 90_000
     assert usage["memory_peak_bytes"] > 30 << 20
     assert usage["processes"] >= 1
+
+
+@pytest.mark.parametrize("level", ["full", "full-nocg", "restricted"])
+def test_output_that_is_left_out_is_where_the_notice_says(client_at: Callable[[str], Any], level: str) -> None:
+    client = client_at(level)
+    limits = {"husk": {"limits": {"output": "8 KiB"}}}
+    turn = client.execute("for i in range(10000): print(i)", metadata=limits).ok()
+    path = re.search(r" is in (/\S+)\]", turn.stderr)
+    assert path, turn.stderr
+    whole = "".join(f"{i}\n" for i in range(10000))
+    assert client.execute(f"print(len(open({path[1]!r}).read()))").ok().stdout == f"{len(whole) - 6144}\n"
 
 
 @pytest.mark.parametrize("level", ["full", "full-nocg", "restricted"])
