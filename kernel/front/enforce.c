@@ -23,6 +23,8 @@
 #include "protocol/base/log.h"
 #include "protocol/wire/json.h"
 
+#define MEMORY_OVERHEAD_BYTES ((uint64_t)4 << 20)
+
 void enforce_init(struct front *f, const struct limits *limits)
 {
 	struct enforce *e = &f->enforce;
@@ -154,6 +156,12 @@ static uint64_t minus(uint64_t a, uint64_t b)
 	return a > b ? a - b : 0;
 }
 
+/* Page tables, stacks in the kernel, sockets: a worker does not count them, and what reaches its limit is to hear it from the worker alone. */
+static uint64_t memory_overhead(uint64_t limit)
+{
+	return MEMORY_OVERHEAD_BYTES + (limit == LIMITS_NONE ? 0 : MIN(limit / 256, 3 * MEMORY_OVERHEAD_BYTES));
+}
+
 /* What Python has before the first turn is not the tenant's. */
 static void set_memory_base(struct enforce *e, uint64_t bytes)
 {
@@ -218,7 +226,7 @@ void enforce_begin(struct front *f, struct request *r)
 	outlet_turn_begins(f);
 	if (!e->has_memory_base) {
 		e->shell_bytes = shell_bytes(f);
-		set_memory_base(e, r->quota.before.memory_bytes);
+		set_memory_base(e, r->quota.before.memory_bytes + memory_overhead(e->quota.limits.value[LIMIT_memory]));
 	}
 	follow_shell(f);
 	is_held = e->cgroup && cgroup_memory_hold(e->cgroup) == 0;
@@ -310,7 +318,7 @@ static void tell(struct front *f, size_t lane, const struct cause *cause)
 	interrupt_limit(f, front_lane(f, lane), cause);
 	if (cause->reason != RING_REASON_MEMORY)
 		return;
-	e->memory_again = MIN(e->memory_again, clock_monotonic_usec() + quota_patience(&e->quota));
+	e->memory_again = MIN(e->memory_again, clock_monotonic_usec() + quota_memory_pause(&e->quota));
 	if (e->cgroup && cgroup_memory_ease(e->cgroup) < 0)
 		log_warning("a turn that has too much memory is slowed down while it ends");
 	children_relieve(f, running(f, lane), cause->limit, cause->used);
@@ -381,23 +389,46 @@ static void plan_looks(struct front *f, const struct usage *usage, uint64_t now)
 
 static bool is_full(const struct enforce *e, const struct request *r, const struct usage *usage)
 {
-	if (is_memory_reported(e, r))
-		return cgroup_memory_is_high(e->cgroup);
 	return minus(usage->memory_bytes, e->memory_base) >= r->quota.limits.value[LIMIT_memory];
 }
 
-/* Whoever was told that there is too much memory and still has it. */
-static void look_at_memory(struct front *f)
+/* Whoever has handled the error, and made room, is not pursued. */
+static void forgive(struct front *f, struct request *r)
 {
 	struct enforce *e = &f->enforce;
+
+	interrupt_over(f, r);
+	r->cause = (struct cause){ 0 };
+	if (e->cgroup && cgroup_memory_hold(e->cgroup) != 0)
+		e->memory_is_reported = false;
+	e->quota.look_at = 0;
+}
+
+static void look_at_memory_of(struct front *f, struct request *r, const struct usage *usage, uint64_t now)
+{
+	struct enforce *e = &f->enforce;
+	uint64_t told = r->ladder.end - quota_grace(&e->quota);
+	bool has_too_much = is_full(e, r, usage);
+
+	if (!has_too_much && interrupt_was_raised(f, r))
+		forgive(f, r);
+	else if (has_too_much && now >= told + quota_patience(&e->quota))
+		interrupt_hasten(f, r);
+	else
+		e->memory_again = now + quota_memory_pause(&e->quota);
+}
+
+/* Those that were told that there is too much memory. */
+static void look_at_memory(struct front *f, uint64_t now)
+{
 	const struct usage *usage = look(f, true);
 
-	e->memory_again = USEC_NEVER;
+	f->enforce.memory_again = USEC_NEVER;
 	for (size_t i = 0; i < f->n_lanes; i++) {
 		struct request *r = running(f, i);
 
-		if (r && r->ladder.running && r->cause.reason == RING_REASON_MEMORY && is_full(e, r, usage))
-			interrupt_hasten(f, r);
+		if (r && r->ladder.running && !r->ladder.is_hastened && r->cause.reason == RING_REASON_MEMORY)
+			look_at_memory_of(f, r, usage, now);
 	}
 }
 
@@ -438,7 +469,7 @@ void enforce_tick(struct front *f, uint64_t now)
 	if (looks)
 		plan_looks(f, usage, now);
 	if (now >= e->memory_again)
-		look_at_memory(f);
+		look_at_memory(f, now);
 	disk_watch_tick(f, now);
 	enforce_plan(f);
 }

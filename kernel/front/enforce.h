@@ -27,7 +27,7 @@ struct enforce {
 	bool has_memory_base;
 	bool has_reports;        /* of memory, by the control group */
 	bool memory_is_reported; /* and nothing has been seen of which none will come */
-	uint64_t memory_again;   /* when the turns that were told of the memory must have made room */
+	uint64_t memory_again;   /* the next look at turns that were told of it */
 	uint64_t oom_before;
 	bool spent_told;         /* to what ran when a total was used up */
 	bool in_debugger;

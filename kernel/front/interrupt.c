@@ -25,6 +25,11 @@ uint32_t interrupt_times_raised(struct front *f)
 	return ring ? atomic_load(&ring->interrupt_seen) : 0;
 }
 
+bool interrupt_was_raised(struct front *f, const struct request *r)
+{
+	return f->interrupt_turn != r->turn || interrupt_times_raised(f) != r->ladder.seen;
+}
+
 static void raise_in_main(struct front *f, const struct request *r)
 {
 	struct ring_shared *ring = output_ring(f->output);

@@ -36,6 +36,8 @@ uint64_t interrupt_deadline(const struct front *f);
 void interrupt_tick(struct front *f, uint64_t now);
 void interrupt_over(struct front *f, struct request *r); /* it has ended */
 void interrupt_forget(struct front *f);                  /* the worker has gone */
-uint32_t interrupt_times_raised(struct front *f);        /* by the worker's own account */
+/* By the worker's own account. */
+uint32_t interrupt_times_raised(struct front *f);
+bool interrupt_was_raised(struct front *f, const struct request *r); /* since its ladder began; of subshells it is not known: true */
 
 #endif

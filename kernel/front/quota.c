@@ -124,6 +124,11 @@ uint64_t quota_patience(const struct quota *q)
 	return MAX(QUOTA_PATIENCE_USEC, QUOTA_PATIENCE_OF_GRACE(quota_grace(q)));
 }
 
+uint64_t quota_memory_pause(const struct quota *q)
+{
+	return MIN(QUOTA_MEMORY_PAUSE_USEC, quota_grace(q) / 4);
+}
+
 void quota_init(struct quota *q, const struct limits *limits, unsigned n_processors)
 {
 	uint64_t share = limits->value[LIMIT_cpu_share], all = (uint64_t)MAX(n_processors, 1u) * 100;

@@ -21,6 +21,7 @@
 #define QUOTA_LOOK_IDLE_MOST_USEC (32 * USEC_PER_SEC) /* up to this */
 #define QUOTA_GRACE_USEC (5 * USEC_PER_SEC)           /* where the profile does not limit it */
 #define QUOTA_PATIENCE_USEC (2 * USEC_PER_SEC)        /* that a turn has to shrink after its MemoryError, */
+#define QUOTA_MEMORY_PAUSE_USEC (500 * USEC_PER_MSEC) /* between two looks whether it has, or a quarter of the grace */
 #define QUOTA_PATIENCE_OF_GRACE(grace) ((grace) / 5 * 2) /* or this, where it is longer */
 #define QUOTA_MEMORY_SLACK_BYTES ((uint64_t)1 << 20)  /* that a turn which began above the limit may add, to tidy up */
 
@@ -69,6 +70,7 @@ struct quota {
 
 uint64_t quota_grace(const struct quota *q);
 uint64_t quota_patience(const struct quota *q); /* after which a turn that has too much memory is not waited for any longer */
+uint64_t quota_memory_pause(const struct quota *q); /* between two looks at one that was told */
 void quota_init(struct quota *q, const struct limits *limits, unsigned n_processors);
 /* Whether it has nearly as many processes as it may. */
 bool quota_is_crowded(const struct quota *q, const struct usage *usage);

@@ -268,11 +268,6 @@ int cgroup_memory_fd(const struct cgroup *c)
 	return c->epoll_fd;
 }
 
-bool cgroup_memory_is_high(struct cgroup *c)
-{
-	return c->soft != LIMITS_NONE && is_high(c);
-}
-
 int cgroup_memory_take(struct cgroup *c)
 {
 	char text[1024];
@@ -282,7 +277,7 @@ int cgroup_memory_take(struct cgroup *c)
 		(void)!read(c->event_fd, &n, sizeof(n));
 	if (c->memory_is_v2)
 		(void)!cgroup_pread(c->file[CGROUP_FILE_memory_oom], text, sizeof(text));
-	return c->watch_error < 0 ? c->watch_error : cgroup_memory_is_high(c);
+	return c->watch_error < 0 ? c->watch_error : c->soft != LIMITS_NONE && is_high(c);
 }
 
 static int move_threshold(struct cgroup *c, uint64_t bytes)

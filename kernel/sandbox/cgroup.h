@@ -76,8 +76,6 @@ int cgroup_memory_fd(const struct cgroup *c);
  * Takes the event. 1: memory that cannot be taken back is at the threshold; 0: it is not; -errno: no event will come.
  */
 int cgroup_memory_take(struct cgroup *c) must_check;
-/* The same question without an event: on v1 none comes while memory stays above. */
-bool cgroup_memory_is_high(struct cgroup *c);
 
 /*
  * On v2 the kernel puts whoever takes memory above the threshold to sleep, up to 2 s each time, and no signal wakes it:

@@ -438,6 +438,20 @@ def test_memory_of_the_shell_is_not_the_tenants(start_limited: StartLimited) -> 
     assert_ended(run(client, "c = bytearray(8 << 20)"), "MemoryError", "memory_limit")
 
 
+def test_a_turn_that_has_made_room_is_left_alone(start_limited: StartLimited) -> None:
+    client = connect(start_limited(grace="2 s"))
+    client.execute("import mmap, time").ok()
+    code = (
+        "try:\n    m = mmap.mmap(-1, 400 << 20)\n    for i in range(0, 400 << 20, 4096): m[i] = 1\n    time.sleep(30)\n"
+        "except MemoryError: m.close()\ntime.sleep(4)\nprint('went on')"
+    )
+    turn = run(client, code, memory="64 MiB")
+    turn.ok()
+    assert turn.stdout == "went on\n"
+    assert (husk(turn)["verdict"], husk(turn)["state"]) == ("ok", "kept")
+    assert_ended(run(client, code.replace("m.close()", "pass"), memory="64 MiB"), "MemoryError", "memory_limit")
+
+
 def test_shared_memory_is_found_by_a_look(client: Client) -> None:
     client.execute("import mmap, time; kept = 5").ok()
     code = "m = mmap.mmap(-1, 400 << 20)\nfor i in range(0, 400 << 20, 4096): m[i] = 1\ntime.sleep(30)"
