@@ -576,3 +576,12 @@ def test_a_working_directory_that_a_cell_has_removed(client: Client) -> None:
     assert client.execute("%who_ls int").ok().result == "['kept']"
     client.execute("os.getcwd()").failed("FileNotFoundError")
     assert client.execute("kept").ok().result == "5"
+
+
+def test_a_loop_whose_descriptors_were_closed_is_made_anew(client: Client) -> None:
+    close = "import asyncio, os\nloop = asyncio.get_running_loop()\n"
+    close += "for fd in (loop._selector.fileno(), loop._ssock.fileno(), loop._csock.fileno()): os.close(fd)"
+    client.execute(close).ok()
+    assert client.execute("1 + 1").ok().result == "2"
+    assert client.execute("await asyncio.sleep(0.01, 'slept')").ok().result == "'slept'"
+    assert client.execute("asyncio.get_running_loop() is loop").ok().result == "False"

@@ -13,6 +13,7 @@ import _husk
 from husk_worker import errors
 
 _main = None
+_lost = []  # loops without descriptors: __del__ would close those that others have under the same numbers by now
 
 
 def loop() -> object:
@@ -130,10 +131,19 @@ class Aio:
             self._turn_once()
         return link.recv()
 
+    def _replace(self) -> None:
+        """Begins anew: somebody has closed the loop's descriptors. Without new ones there is none until it is asked for again."""
+        _lost.append(self.loop)
+        self.loop = None
+        try:
+            self.load()
+        except OSError:
+            self.loop = None
+
     def _turn_once(self) -> None:
         """Runs what is ready. A task's exception is its own affair; SystemExit and the like must not end the worker.
 
-        An interrupt of a turn that waits for this is raised in what holds it up.
+        An interrupt of a turn that waits for this is raised in what holds it up. An OSError is the loop's own.
         """
         loop = self.loop
         loop.call_soon(loop.stop)
@@ -142,6 +152,8 @@ class Aio:
                 _husk.between(loop.run_forever)
             else:
                 loop.run_forever()
+        except OSError:
+            self._replace()
         except BaseException as error:
             if isinstance(error, _husk.Closed):
                 raise
