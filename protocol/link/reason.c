@@ -11,8 +11,8 @@
 #define AMOUNT_MAX 48
 
 static const struct reason_row rows[RING_REASON_COUNT] = {
-#define REASON(name, class_name, sentence, unit) \
-	[RING_REASON_##name] = { #name, class_name, sentence, REASON_UNIT_##unit },
+#define REASON(name, class_name, sentence, unit, asked) \
+	[RING_REASON_##name] = { #name, class_name, sentence, REASON_UNIT_##unit, REASON_ASKED_##asked },
 #include "protocol/link/reason.def"
 #undef REASON
 };
@@ -83,6 +83,6 @@ void reason_message(uint32_t reason, uint64_t limit, uint64_t used, char ret_tex
 	write_amount(row->unit, limit, allowed);
 	write_amount(row->unit, used, taken);
 	(void)snprintf(ret_text, REASON_MESSAGE_MAX,
-	    "%s: %s allowed, %s used; to have more, ask for a larger limits.%s in the kernel's profile", row->sentence,
-	    allowed, taken, setting);
+	    "%s: %s allowed, %s used; to have more, ask for a larger limits.%s in %sthe kernel's profile", row->sentence,
+	    allowed, taken, setting, row->asked == REASON_ASKED_REQUEST ? "the request or " : "");
 }

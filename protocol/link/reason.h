@@ -9,12 +9,14 @@
 #include "protocol/link/ring.h"
 
 enum reason_unit { REASON_UNIT_NONE, REASON_UNIT_USEC, REASON_UNIT_BYTES, REASON_UNIT_COUNT };
+enum reason_asked { REASON_ASKED_PROFILE, REASON_ASKED_REQUEST };
 
 struct reason_row {
 	const char *name;       /* "WALL" */
 	const char *class_name; /* "WallTimeLimitExceeded" */
 	const char *sentence;
 	enum reason_unit unit;
+	enum reason_asked asked;
 };
 
 /* The row of a reason; INTERRUPT's for a number that is none. */

@@ -49,10 +49,10 @@ TYPES = frame_types()
 NAMES = {number: name for name, number in TYPES.items()}
 
 
-def reasons() -> list[tuple[str, str, str, str]]:
-    """(name, class, sentence, unit) of each row of reason.def; its number is its place."""
+def reasons() -> list[tuple[str, str, str, str, str]]:
+    """(name, class, sentence, unit, asked) of each row of reason.def; its number is its place."""
     text = (ROOT / "protocol/link/reason.def").read_text()
-    return re.findall(r'^REASON\((\w+), "(\w+)", "(.*)", (\w+)\)', text, re.M)
+    return re.findall(r'^REASON\((\w+), "(\w+)", "(.*)", (\w+), (\w+)\)', text, re.M)
 
 
 REASONS = {name: number for number, (name, *_) in enumerate(reasons())}

@@ -16,7 +16,7 @@ import bombs
 
 MIB = 1 << 20
 LIMIT = 40 * MIB
-TEXT = "to have more, ask for a larger limits.memory in the kernel's profile"
+TEXT = "to have more, ask for a larger limits.memory in the request or the kernel's profile"
 StartWhole = Callable[..., Worker]
 
 

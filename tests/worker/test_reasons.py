@@ -12,11 +12,11 @@ from link_peer import AT_SEEN, HEADER, NAMES, REASONS, TYPES, Worker, msgpack, r
 
 WALL = (REASONS["WALL"], 2_000_000, 2_004_000)
 WALL_TEXT = (
-    "wall time of this turn: 2 s allowed, 2.004 s used; to have more, ask for a larger limits.wall in the kernel's profile"
+    "wall time of this turn: 2 s allowed, 2.004 s used; to have more, ask for a larger limits.wall in the request or the kernel's profile"
 )
 MEMORY = (REASONS["MEMORY"], 64 << 20, 65 << 20)
 MEMORY_TEXT = (
-    "memory of this kernel: 64 MiB allowed, 65 MiB used; to have more, ask for a larger limits.memory in the kernel's profile"
+    "memory of this kernel: 64 MiB allowed, 65 MiB used; to have more, ask for a larger limits.memory in the request or the kernel's profile"
 )
 SWALLOW = "while True:\n    try:\n        while True: pass\n    except BaseException: pass"
 COLOURS = re.compile(r"\x1b\[[0-9;]*m")
@@ -42,8 +42,8 @@ def end_turn(worker: Worker, why: tuple[int, int, int]) -> list:
 
 @pytest.mark.parametrize("row", reasons()[1:], ids=lambda row: row[0])
 @pytest.mark.parametrize("cell", ["while True: pass", SWALLOW], ids=["loop", "swallow"])
-def test_each_reason_raises_its_class(worker: Worker, row: tuple[str, str, str, str], cell: str) -> None:
-    name, cls, sentence, _ = row
+def test_each_reason_raises_its_class(worker: Worker, row: tuple[str, str, str, str, str], cell: str) -> None:
+    name, cls, sentence, _, _ = row
     worker.execute("print('go')\n" + cell)
     worker.wait_text("go")
     fields = end_turn(worker, (REASONS[name], 1_000_000, 2_000_000))
