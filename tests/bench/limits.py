@@ -177,7 +177,7 @@ def limits(bench: Bench, n: int, profile: str) -> None:
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--build", type=lambda text: Path(text).absolute(), required=True)
     parser.add_argument("--python", default=sys.executable)
     parser.add_argument("--profile", default="default")
     parser.add_argument("--samples", type=int, default=30)

@@ -77,7 +77,7 @@ def try_bomb(husk: object, directory: Path, profile: str, code: str) -> tuple[bo
 
 def main() -> int:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("--build", type=Path, required=True)
+    parser.add_argument("--build", type=lambda text: Path(text).absolute(), required=True)
     parser.add_argument("--python", required=True)
     parser.add_argument("--profile", help="(default: one with the limits above)")
     parser.add_argument("-n", type=int, default=1, help="runs of each bomb")
